@@ -1,1 +1,19 @@
-//! placeholder
+//! The shared-memory rings between supervisor and worker, the frames on them, and the lines of the control socket.
+//!
+//! `docs/PROTOCOL.md` is the contract. Everything that comes from the worker is hostile: positions, lengths and types are
+//! read once, checked against the host's own copies, copied out, and only then parsed. A value that cannot be is a [`Lie`].
+
+#![deny(unsafe_code)]
+
+mod control;
+mod frame;
+mod lie;
+#[allow(unsafe_code, reason = "the one file that touches memory shared with a worker")]
+mod ring;
+mod setup;
+
+pub use control::{ControlLine, ControlLines, MAX_LINE};
+pub use frame::*;
+pub use lie::Lie;
+pub use ring::{Consumer, Full, HEADER, PipeMarks, Producer, RingState, Segment};
+pub use setup::{Layers, SetUp};

@@ -1,0 +1,167 @@
+// Configuration and policies from JavaScript.
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import test from "node:test";
+
+import { PolicyError, Supervisor, loadConfig, loadPolicy, mergePolicies } from "python-ipc-bun";
+
+import { Recorder, TIMEOUT, execute, spawnHost, temporaryDirectory } from "./support/index.mjs";
+
+const timeout = { timeout: TIMEOUT };
+
+const DEFAULTS = {
+  security: { mode: "strict" },
+  network: { enabled: true, policy: "allow_list", allow_list: ["*"], deny_list: [], rate_limit: 5 },
+  filesystem: { allow_write: false },
+  resources: { memory_limit: 64, cpu_limit: 50 },
+};
+
+function file(name, text) {
+  const full = path.join(temporaryDirectory(), name);
+  writeFileSync(full, typeof text === "string" ? text : JSON.stringify(text));
+  return full;
+}
+
+test("loadConfig gives the guide's defaults where there is no config.json", timeout, async () => {
+  const host = spawnHost(
+    `
+    import { loadConfig } from ${JSON.stringify(new URL("../index.js", import.meta.url).href)};
+    console.log(JSON.stringify(await loadConfig()));
+  `,
+    { cwd: temporaryDirectory() },
+  );
+  const { stdout, stderr, code } = await host.ended;
+  assert.equal(code, 0, stderr);
+  const config = JSON.parse(stdout);
+  for (const [section, values] of Object.entries(DEFAULTS)) {
+    for (const [key, value] of Object.entries(values)) assert.deepEqual(config[section][key], value, `${section}.${key}`);
+  }
+});
+
+test("loadConfig merges a named file over the defaults", async () => {
+  const config = await loadConfig(file("config.json", { resources: { memory_limit: 128 } }));
+  assert.equal(config.resources.memory_limit, 128);
+  assert.equal(config.resources.cpu_limit, 50);
+});
+
+test("loadConfig rejects a missing file, broken JSON and an unknown key, and names the file", async () => {
+  for (const name of [
+    "/nonexistent/config.json",
+    file("config.json", "{"),
+    file("config.json", { resources: { memroy_limit: 1 } }),
+    file("config.json", { resources: { memory_limit: "much" } }),
+  ]) {
+    await assert.rejects(loadConfig(name), (error) => {
+      assert.ok(error instanceof PolicyError, String(error));
+      assert.match(error.code, /^ERR_BUNTIME_/);
+      assert.ok(error.message.includes(name), error.message);
+      return true;
+    });
+  }
+  await assert.rejects(loadConfig(5), TypeError);
+});
+
+test("loadPolicy reads shipped policies by name, and files", async () => {
+  const shipped = await loadPolicy("lambda");
+  assert.equal(shipped.version, 1);
+  assert.ok(shipped.fs.rules.some((rule) => rule.path === "/tmp" && rule.action === "allow"));
+  assert.deepEqual((await loadPolicy("default")).defaults, { fs: "deny", net: "deny", exec: "deny" });
+
+  const own = file("policy.json", {
+    version: 1,
+    fs: { rules: [{ action: "allow", path: "/data", perms: ["read_file"] }] },
+  });
+  assert.equal((await loadPolicy(own)).fs.rules[0].path, "/data");
+});
+
+test("loadPolicy rejects what is no policy, and names the file and the place", async () => {
+  const broken = file("policy.json", { version: 1, fs: { rules: [{ acton: "allow", path: "/data", perms: ["read_file"] }] } });
+  await assert.rejects(loadPolicy(broken), (error) => {
+    assert.ok(error instanceof PolicyError, String(error));
+    assert.ok(error.message.includes(broken), error.message);
+    assert.match(error.message, /fs\.rules\[0\]/);
+    assert.match(`${error.message} ${error.hint}`, /did you mean "action"/);
+    return true;
+  });
+  await assert.rejects(loadPolicy(file("policy.json", { version: 2 })), /2/);
+  await assert.rejects(loadPolicy("/nonexistent/policy.json"), PolicyError);
+  await assert.rejects(loadPolicy(), TypeError);
+});
+
+test("mergePolicies: rules follow each other, the strictest default holds", () => {
+  const rule = (path) => ({ action: "allow", path, perms: ["read_file"] });
+  const merged = mergePolicies([
+    { version: 1, defaults: { fs: "allow" }, fs: { rules: [rule("/a")] } },
+    { version: 1, defaults: { fs: "deny" }, fs: { rules: [rule("/b")] } },
+  ]);
+  assert.equal(merged.defaults.fs, "deny");
+  assert.deepEqual(merged.fs.rules.map(({ path }) => path), ["/a", "/b"]);
+  assert.throws(() => mergePolicies({}), PolicyError);
+  assert.throws(() => mergePolicies([{ version: 3 }]), /policies\[0\]/);
+});
+
+test("start rejects a policy file that is missing", timeout, async () => {
+  await assert.rejects(
+    async () => {
+      const supervisor = new Supervisor({ policyPath: "/nonexistent/policy.json" });
+      await supervisor.start();
+    },
+    (error) => error instanceof PolicyError && error.message.includes("/nonexistent/policy.json"),
+  );
+});
+
+test("start rejects a rule kind that is not enforced yet", timeout, async () => {
+  const policyPath = file("policy.json", {
+    version: 1,
+    net: { rules: [{ action: "allow", host: "example.com", ports: "443" }] },
+  });
+  await assert.rejects(
+    async () => {
+      const supervisor = new Supervisor({ policyPath });
+      await supervisor.start();
+    },
+    (error) => error instanceof PolicyError && /not supported yet/.test(error.message),
+  );
+});
+
+test("start rejects an override that is no configuration", timeout, async () => {
+  for (const override of [{ resources: { memroy_limit: 1 } }, { security: { mode: "lax" } }, "strict", [1]]) {
+    await assert.rejects(new Supervisor().start(override), PolicyError, JSON.stringify(override));
+  }
+});
+
+test("policy-loaded and config-loaded tell what is in force", timeout, async () => {
+  const { recorder } = await execute("1", { policyPath: "lambda" });
+  const [policy] = recorder.data("policy-loaded");
+  assert.ok(policy.fs.rules.some((rule) => rule.path === "/tmp"));
+  const [config] = recorder.data("config-loaded");
+  assert.equal(config.security.mode, "strict");
+});
+
+test("the guide's spelling of a shipped policy means the shipped one, with a warning", timeout, async () => {
+  const { recorder } = await execute("1", { policyPath: "src/policies/lambda.json", cwd: "/" });
+  assert.equal(recorder.data("policy-loaded").length, 1);
+  assert.ok(recorder.data("warn").some((text) => text.includes("src/policies/lambda.json")), JSON.stringify(recorder.data("warn")));
+});
+
+test("activePolicyPath and activePolicyMetaPath receive the policy in force", timeout, async () => {
+  const directory = temporaryDirectory();
+  const activePolicyPath = path.join(directory, "active.json");
+  const activePolicyMetaPath = path.join(directory, "meta.json");
+  const recorder = new Recorder({ policyPath: "lambda", activePolicyPath, activePolicyMetaPath });
+  await recorder.supervisor.start();
+  const policy = JSON.parse(readFileSync(activePolicyPath, "utf8"));
+  assert.equal(policy.version, 1);
+  const meta = JSON.parse(readFileSync(activePolicyMetaPath, "utf8"));
+  assert.equal(meta.source, "boot");
+  assert.equal(typeof meta.rules.total, "number");
+  assert.deepEqual(recorder.supervisor.getSnapshot().policyMeta, meta);
+  await recorder.supervisor.stop();
+});
+
+test("nothing is written into the working directory", timeout, async () => {
+  const cwd = temporaryDirectory();
+  await execute("print(1)", { cwd });
+  for (const name of ["active.json", "config.json", "policy.json"]) assert.equal(existsSync(path.join(cwd, name)), false);
+});

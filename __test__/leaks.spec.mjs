@@ -1,0 +1,51 @@
+// Two hundred supervisors, one after the other in one process, leave nothing behind.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { spawnHost } from "./support/index.mjs";
+
+const COUNT = 200;
+const MEGABYTE = 1024 * 1024;
+
+test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`, { timeout: 280_000 }, async (t) => {
+  const host = spawnHost(`
+    import { readdirSync } from "node:fs";
+    import { setTimeout as sleep } from "node:timers/promises";
+
+    async function once() {
+      const supervisor = new Supervisor();
+      let text = "";
+      supervisor.onEvent((event) => { if (event.type === "output") text += event.data; });
+      await supervisor.start();
+      supervisor.sendCode("print('x' * 1000)");
+      await supervisor.stop();
+      if (text !== "x".repeat(1000) + "\\n") throw new Error("output: " + text);
+    }
+
+    async function measure() {
+      globalThis.Bun?.gc(true);
+      await sleep(300);
+      return {
+        descriptors: readdirSync("/proc/self/fd").length,
+        threads: readdirSync("/proc/self/task").length,
+        rss: process.memoryUsage.rss(),
+        shm: readdirSync("/dev/shm").length,
+      };
+    }
+
+    for (let i = 0; i < 20; i++) await once();
+    const before = await measure();
+    for (let i = 0; i < ${COUNT}; i++) await once();
+    const after = await measure();
+    console.log(JSON.stringify({ before, after }));
+  `);
+  const { code, stdout, stderr } = await host.ended;
+  assert.equal(code, 0, stderr);
+  const { before, after } = JSON.parse(stdout);
+  t.diagnostic?.(stdout.trim());
+  assert.ok(after.descriptors <= before.descriptors, stdout);
+  // Runtimes start and end helpers of their own as they see fit.
+  assert.ok(after.threads <= before.threads + 2, stdout);
+  assert.ok(after.shm <= before.shm, stdout);
+  assert.ok(after.rss - before.rss < 24 * MEGABYTE, stdout);
+});

@@ -1,0 +1,279 @@
+// What sandboxed code can do to the host: judged from the host's side, each with a positive control that has no sandbox.
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import test from "node:test";
+
+import { Recorder, TIMEOUT, bothWays, descendants, execute, status, temporaryDirectory } from "./support/index.mjs";
+
+const timeout = { timeout: TIMEOUT };
+const python = (value) => JSON.stringify(value);
+
+/** A directory that any user may read and write, so that nothing but the sandbox stands in the way. */
+function openDirectory() {
+  const directory = temporaryDirectory();
+  chmodSync(directory, 0o777);
+  return directory;
+}
+
+function sentinel() {
+  const directory = openDirectory();
+  const file = path.join(directory, "sentinel");
+  const secret = `secret-${Math.random()}`;
+  writeFileSync(file, secret, { mode: 0o644 });
+  return { directory, file, secret };
+}
+
+test("a file of the host's cannot be read", timeout, async () => {
+  const { file, secret } = sentinel();
+  const { inside, outside } = await bothWays(`print(open(${python(file)}).read())`);
+  assert.ok(!inside.output.includes(secret));
+  assert.equal(inside.exitCode, 1);
+  assert.equal(outside.stdout, `${secret}\n`);
+});
+
+test("a file that is allowed can be read, its neighbour cannot", timeout, async () => {
+  const { directory, file, secret } = sentinel();
+  const neighbour = path.join(directory, "neighbour");
+  writeFileSync(neighbour, "other-secret");
+  const code = `print(open(${python(file)}).read())\nprint(open(${python(neighbour)}).read())`;
+  const result = await execute(code, { permissions: { allowRead: [file] } });
+  assert.equal(result.stdout, `${secret}\n`);
+  assert.equal(result.exitCode, 1);
+  assert.ok(!result.output.includes("other-secret"));
+});
+
+test("a link out of an allowed directory leads nowhere", timeout, async () => {
+  const { file, secret } = sentinel();
+  const allowed = openDirectory();
+  const code = `
+import os
+os.symlink(${python(file)}, ${python(path.join(allowed, "link"))})
+print(open(${python(path.join(allowed, "link"))}).read())`;
+  const result = await execute(code, { permissions: { allowRead: [allowed], allowWrite: [allowed] } });
+  assert.ok(existsSync(path.join(allowed, "link")));
+  assert.ok(!result.output.includes(secret));
+  assert.equal(result.exitCode, 1);
+});
+
+test("nothing can be written on the host", timeout, async () => {
+  const directory = openDirectory();
+  const file = path.join(directory, "written");
+  const { inside } = await bothWays(`open(${python(file)}, "w").write("x")`);
+  // Both ran: the control comes second, and what it wrote proves that the place could be written to.
+  assert.equal(inside.exitCode, 1);
+  assert.equal(readFileSync(file, "utf8"), "x");
+});
+
+test("a directory that is allowed can be written to", timeout, async () => {
+  const directory = openDirectory();
+  const file = path.join(directory, "written");
+  const result = await execute(`open(${python(file)}, "w").write("x")`, { permissions: { allowWrite: [directory] } });
+  assert.equal(result.exitCode, 0, result.stderr);
+  assert.equal(readFileSync(file, "utf8"), "x");
+});
+
+test("read permission is no write permission", timeout, async () => {
+  const { directory, file, secret } = sentinel();
+  const result = await execute(`open(${python(file)}, "w").write("x")`, { permissions: { allowRead: [directory] } });
+  assert.equal(result.exitCode, 1);
+  assert.equal(readFileSync(file, "utf8"), secret);
+});
+
+test("no connection reaches a port of the host's", timeout, async () => {
+  let connections = 0;
+  const server = net.createServer((socket) => {
+    connections += 1;
+    socket.on("error", () => {}).destroy();
+  });
+  await new Promise((resolve) => server.listen(0, "0.0.0.0", resolve));
+  const { port } = server.address();
+  const addresses = ["127.0.0.1", ...Object.values(os.networkInterfaces()).flat().filter(({ family }) => family === "IPv4").map(({ address }) => address)];
+  const code = `
+import socket
+for address in ${python([...new Set(addresses)])}:
+    try:
+        socket.create_connection((address, ${port}), 2).close()
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)`;
+  const inside = await execute(code);
+  assert.equal(connections, 0);
+  assert.ok(!inside.stdout.includes("connected"), inside.stdout);
+  const outside = await execute(code, { sandboxEnabled: false });
+  assert.ok(outside.stdout.includes("connected"), outside.output);
+  assert.ok(connections > 0);
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test("no unix socket of the host's can be reached, named or abstract", timeout, async () => {
+  const directory = openDirectory();
+  const named = path.join(directory, "socket");
+  const abstract = `python-ipc-bun-${process.pid}`;
+  // Listened on by Python: Node has no abstract sockets.
+  const listener = new Recorder({ sandboxEnabled: false });
+  await listener.supervisor.start();
+  listener.supervisor.sendCode(`
+import os, socket
+listeners = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for one, address in zip(listeners, [${python(named)}, "\\0${abstract}"]):
+    one.bind(address)
+    one.listen()
+os.chmod(${python(named)}, 0o777)
+print("listening")`);
+  await listener.until((event) => event.type === "output" && event.data.includes("listening"));
+  const code = `
+import socket
+for address in [${python(named)}, "\\0${abstract}"]:
+    try:
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(address)
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)`;
+  const { inside, outside } = await bothWays(code, { permissions: { allowRead: [directory] } });
+  await listener.supervisor.stop();
+  assert.ok(!inside.stdout.includes("connected"), inside.output);
+  assert.equal(outside.stdout, "connected\nconnected\n");
+});
+
+test("no other program can be started", timeout, async () => {
+  const directory = openDirectory();
+  const file = path.join(directory, "by-shell");
+  const attempts = [
+    `import subprocess; subprocess.run(["/bin/sh", "-c", "echo x > ${file}"])`,
+    `import os; os.system("echo x > ${file}")`,
+    `import os\nif os.fork() == 0: os.execv("/bin/sh", ["sh", "-c", "echo x > ${file}"])\nos.wait()`,
+    `import os, sys; os.posix_spawn(sys.executable, [sys.executable, "-c", "open('${file}', 'w')"], {})`,
+  ];
+  for (const code of attempts) {
+    await execute(code, { permissions: { allowWrite: [directory] } });
+    assert.equal(existsSync(file), false, code);
+  }
+  await execute(attempts[0], { sandboxEnabled: false });
+  assert.equal(readFileSync(file, "utf8"), "x\n");
+});
+
+test("processes of the host are not seen and get no signal", timeout, async () => {
+  const code = `
+import os
+pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
+print(${process.pid} in pids, len(pids))
+try:
+    os.kill(${process.pid}, 0)
+    print("reached")
+except OSError as error:
+    print(type(error).__name__)`;
+  const { inside, outside } = await bothWays(code);
+  const [, seen, count] = inside.stdout.match(/^(\w+) (\d+)\n/);
+  // Another process may have the same number inside; then at least there are few.
+  assert.ok(seen === "False" || Number(count) < 10, inside.stdout);
+  assert.ok(Number(count) < 10, inside.stdout);
+  if (process.pid > 20) assert.match(inside.stdout, /ProcessLookupError/);
+  assert.match(outside.stdout, /^True \d+\nreached\n/);
+});
+
+test("the host's name is not told", timeout, async () => {
+  const { inside, outside } = await bothWays("import socket; print(socket.gethostname())");
+  assert.equal(inside.stdout, "sandbox\n");
+  assert.equal(outside.stdout, `${os.hostname()}\n`);
+});
+
+test("the environment of the host does not reach the worker", timeout, async () => {
+  const name = "PYTHON_IPC_BUN_SPEC_SECRET";
+  process.env[name] = "of-the-host";
+  try {
+    const code = `import os; print(os.environ.get("${name}"))`;
+    assert.equal((await execute(code)).stdout, "None\n");
+    assert.equal((await execute(code, { permissions: { allowEnv: [name] } })).stdout, "of-the-host\n");
+  } finally {
+    delete process.env[name];
+  }
+});
+
+test("the accounts of the host are not told", timeout, async () => {
+  const { inside, outside } = await bothWays('print(open("/etc/passwd").read())');
+  const accounts = readFileSync("/etc/passwd", "utf8");
+  assert.equal(outside.stdout, `${accounts}\n`);
+  assert.ok(inside.stdout.split("\n").length < 8, inside.stdout);
+});
+
+test("shared memory and temporary files stay inside", timeout, async () => {
+  const name = `python-ipc-bun-spec-${process.pid}`;
+  const code = `
+for path in ["/dev/shm/${name}", "/tmp/${name}"]:
+    try:
+        open(path, "w").write("x")
+    except OSError as error:
+        print(type(error).__name__)`;
+  await execute(code);
+  assert.equal(existsSync(`/dev/shm/${name}`), false);
+  assert.equal(existsSync(`/tmp/${name}`), false);
+  await execute(`${code}\nimport os\nprint(os.path.exists("/dev/shm/${name}"))\nos.remove("/tmp/${name}")`, { sandboxEnabled: false });
+  assert.ok(readdirSync("/dev/shm").includes(name));
+  await execute(`import os; os.remove("/dev/shm/${name}")`, { sandboxEnabled: false });
+});
+
+test("the worker has no privilege, as the kernel tells the host", timeout, async () => {
+  const recorder = new Recorder();
+  await recorder.supervisor.start();
+  const below = descendants(process.pid);
+  const worker = below.find(({ pid }) => /^python/.test(status(pid, "Name")));
+  assert.ok(worker, JSON.stringify(below.map(({ pid }) => status(pid, "Name"))));
+  const facts = Object.fromEntries(
+    ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Uid"].map((field) => [field, status(worker.pid, field)]),
+  );
+  await recorder.supervisor.stop();
+  for (const field of ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"]) assert.match(facts[field], /^0+$/, field);
+  assert.equal(facts.NoNewPrivs, "1");
+  assert.equal(facts.Seccomp, "2");
+  // Not the host's root, whoever the caller is: root of the host may write /proc/sys/kernel with no capability at all.
+  assert.ok(facts.Uid.split("\t").every((uid) => uid !== "0"), facts.Uid);
+
+  const control = new Recorder({ sandboxEnabled: false });
+  await control.supervisor.start();
+  const free = descendants(process.pid).find(({ pid }) => /^python/.test(status(pid, "Name")));
+  assert.equal(status(free.pid, "NoNewPrivs"), status(process.pid, "NoNewPrivs"));
+  assert.equal(status(free.pid, "Seccomp"), status(process.pid, "Seccomp"));
+  await control.supervisor.stop();
+});
+
+test("no file system can be mounted, no namespace made", timeout, async () => {
+  const code = `
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for name, result in [
+    ("mount", libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None)),
+    ("unshare", libc.unshare(0x10000000)),
+    ("ptrace", libc.ptrace(0, 0, 0, 0)),
+]:
+    print(name, result)`;
+  const { stdout, stderr } = await execute(code);
+  assert.equal(stdout, "mount -1\nunshare -1\nptrace -1\n", stderr);
+});
+
+test("what was denied is reported with the flag that would allow it", timeout, async () => {
+  const { file } = sentinel();
+  const { recorder } = await execute(`open(${python(file)})`);
+  const denial = recorder.data("denied").find(({ target }) => target === file);
+  assert.ok(denial, JSON.stringify(recorder.data("denied")));
+  assert.equal(denial.kind, "read");
+  assert.equal(denial.hint.flag, `--allow-read=${file}`);
+  assert.equal(typeof denial.time, "number");
+});
+
+test("two sandboxes do not see each other's scratch files", timeout, async () => {
+  const shared = `/dev/shm/python-ipc-bun-two-${process.pid}`;
+  const first = new Recorder();
+  const second = new Recorder();
+  await Promise.all([first.supervisor.start(), second.supervisor.start()]);
+  first.supervisor.sendCode(`open(${python(shared)}, "w").write("x"); import os; print(os.path.exists(${python(shared)}))`);
+  await first.untilState("exec_end");
+  second.supervisor.sendCode(`import os; print(os.path.exists(${python(shared)}))`);
+  await second.untilState("exec_end");
+  assert.equal(first.text("stdout"), "True\n", first.text());
+  assert.equal(second.text("stdout"), "False\n");
+  await Promise.all([first.supervisor.stop(), second.supervisor.stop()]);
+});

@@ -1,0 +1,66 @@
+//! The records that a harness reads from descriptor 8 before it says `READY`.
+
+/// Which checks are in force, for the harness's hooks, which only explain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// A kernel sandbox is in force; without it the hooks are the only check.
+    pub kernel: bool,
+    pub read_all: bool,
+    pub write_all: bool,
+    pub net: bool,
+    pub exec: bool,
+}
+
+/// Writes the records.
+#[derive(Default)]
+pub struct SetUp {
+    bytes: Vec<u8>,
+}
+
+impl SetUp {
+    pub fn arg(&mut self, value: &[u8]) {
+        self.record(1, value);
+    }
+
+    /// A path prefix, of whole components, that can be read inside.
+    pub fn readable(&mut self, prefix: &[u8]) {
+        self.record(2, prefix);
+    }
+
+    pub fn writable(&mut self, prefix: &[u8]) {
+        self.record(3, prefix);
+    }
+
+    pub fn entry(&mut self, path: &[u8]) {
+        self.record(4, path);
+    }
+
+    pub fn layers(&mut self, layers: Layers) {
+        self.record(5, &[u8::from(layers.kernel)]);
+        let all = [(layers.read_all, 1), (layers.write_all, 2), (layers.net, 4), (layers.exec, 8)];
+        self.record(6, &[all.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()]);
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn record(&mut self, tag: u8, value: &[u8]) {
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_tag_length_bytes() {
+        let mut records = SetUp::default();
+        records.arg(b"a");
+        records.layers(Layers { kernel: true, exec: true, ..Layers::default() });
+        assert_eq!(records.into_bytes(), [1, 1, 0, 0, 0, b'a', 5, 1, 0, 0, 0, 1, 6, 1, 0, 0, 0, 8]);
+    }
+}

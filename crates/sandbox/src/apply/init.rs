@@ -1,0 +1,73 @@
+//! The duties of PID 1: reap every orphan, pass signals on, report how the worker ended, and end with the supervisor.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{During, Result, failure};
+use crate::message::{FromHelper, HelperEnd, Step, ToHelper, WorkerEnd};
+use crate::plan::Worker;
+use crate::sys::{self, Status};
+
+/// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is left in
+/// the sandbox.
+pub fn serve(
+    helper: &HelperEnd,
+    worker: i32,
+    program: &Worker,
+    child_signals: OwnedFd,
+    exec_failed: OwnedFd,
+) -> Result<i32> {
+    let mut executed = false;
+    loop {
+        // Once the pipe has said what it has to say, its place in the list is taken by a descriptor that is polled anyway.
+        let waits_for_exec = if executed { child_signals.as_fd() } else { exec_failed.as_fd() };
+        let [signalled, ordered, exec_known] =
+            sys::poll_readable([child_signals.as_fd(), helper.as_fd(), waits_for_exec]).during(Step::Exec)?;
+        if exec_known && !executed {
+            executed = true;
+            if let Some(errno) = read_errno(&exec_failed)? {
+                let program = String::from_utf8_lossy(&program.program.0).into_owned();
+                let _ = helper.send(&FromHelper::ExecFailed { program, errno });
+                return Ok(0);
+            }
+        }
+        if signalled {
+            sys::drain_signal_fd(child_signals.as_fd());
+            while let Some((pid, status)) = sys::wait(-1, false).during(Step::Exec)? {
+                if pid == worker {
+                    let end = match status {
+                        Status::Exited(code) => WorkerEnd::Exited(code),
+                        Status::Signalled(signal) => WorkerEnd::Signalled(signal),
+                    };
+                    // Nobody to tell: the supervisor is gone.
+                    let _ = helper.send(&FromHelper::Ended(end));
+                    return Ok(0);
+                }
+            }
+        }
+        if ordered {
+            match helper.order() {
+                Ok(Some(ToHelper::Signal(signal))) => {
+                    // The worker may have died this moment; its end is then reported above.
+                    let _ = sys::kill(worker, signal);
+                }
+                Ok(Some(ToHelper::Launch)) => return Err(failure(Step::Exec, "a second launch order")),
+                Ok(None) => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(failure(Step::Exec, format!("control socket: {error}"))),
+            }
+        }
+    }
+}
+
+/// What the worker wrote when its start failed; `None` at the pipe's end: its `execve` went through.
+fn read_errno(pipe: &OwnedFd) -> Result<Option<i32>> {
+    let mut bytes = [0; 4];
+    for byte in &mut bytes {
+        match sys::read_byte(pipe.as_fd()).during(Step::Exec)? {
+            Some(value) => *byte = value,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(i32::from_le_bytes(bytes)))
+}

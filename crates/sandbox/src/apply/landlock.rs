@@ -1,0 +1,70 @@
+//! Landlock: the same tree as the mounts show, as a second wall (landlock(7)).
+
+use std::os::fd::OwnedFd;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use super::{During, Result, failure};
+use crate::message::Step;
+use crate::plan::{Access, LandlockRule};
+use crate::sys;
+
+/// A file that no rule covers: that it cannot be opened shows that the rules hold.
+pub const PROBE: &str = "/.buntime/landlock-probe";
+
+/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI. Anything less
+/// than full enforcement is an error.
+pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
+    let kernel = sys::landlock_abi().during(Step::Landlock)?;
+    // The rights are asked for by the ABI that is there: a newer set is E2BIG or EINVAL on an older kernel.
+    let abi = ABI::from(kernel);
+    let fail = |error: landlock::RulesetError| failure(Step::Landlock, format!("landlock: {error}"));
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(abi))
+        .map_err(fail)?;
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::from_all(abi)).map_err(fail)?;
+    }
+    let mut ruleset = ruleset.create().map_err(fail)?;
+    for rule in rules {
+        let place = sys::open_place(None, &rule.path.0).during(Step::Landlock)?;
+        let access = rights(abi, rule.access, is_directory(&place)?);
+        ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(fail)?;
+    }
+    let status = ruleset.restrict_self().map_err(fail)?;
+    if status.ruleset != RulesetStatus::FullyEnforced {
+        return Err(failure(Step::Landlock, format!("landlock is {:?}", status.ruleset)));
+    }
+    match sys::open_file(PROBE.as_bytes(), libc::O_RDONLY) {
+        Err(error) if error.errno == libc::EACCES => Ok(kernel as u32),
+        Err(error) => Err(failure(Step::Landlock, format!("landlock probe: {error}, expected EACCES"))),
+        Ok(_) => Err(failure(Step::Landlock, "landlock reports to be enforced, but denied nothing")),
+    }
+}
+
+fn is_directory(place: &OwnedFd) -> Result<bool> {
+    use std::os::fd::AsFd;
+    let (_, _, mode) = sys::owner_of(place.as_fd()).during(Step::Landlock)?;
+    Ok(mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+/// The kernel's rights for an access. A rule on a file may name only what files have.
+fn rights(abi: ABI, access: Access, directory: bool) -> BitFlags<AccessFs> {
+    let mut rights = BitFlags::empty();
+    if access.read {
+        rights |= AccessFs::ReadFile | AccessFs::ReadDir;
+    }
+    if access.write {
+        // Never IOCTL_DEV, which `from_write` has: no device here needs an ioctl.
+        rights |= AccessFs::from_write(abi) & !BitFlags::from(AccessFs::IoctlDev);
+        rights &= !BitFlags::from(AccessFs::MakeChar) & !BitFlags::from(AccessFs::MakeBlock);
+    }
+    if access.execute {
+        rights |= AccessFs::Execute;
+    }
+    if directory { rights } else { rights & AccessFs::from_file(abi) }
+}

@@ -1,0 +1,278 @@
+//! From a plan to a sandbox: the ordered kernel steps, run by the helper `buntime-init`.
+//!
+//! Two processes take part. The *outer* one stays in the host's namespaces: it does what only the caller may (mapping ids,
+//! idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all privilege,
+//! starts the worker and stays as its init.
+
+mod idmap;
+mod init;
+mod landlock;
+mod mounts;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
+use crate::plan::{ExecGate, Identity, Plan, Worker};
+use crate::seccomp;
+use crate::sys::{self, Fork, Status, SysError};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// Names the step that a failed call belongs to.
+trait During<T> {
+    fn during(self, step: Step) -> Result<T>;
+}
+
+impl<T> During<T> for sys::Result<T> {
+    fn during(self, step: Step) -> Result<T> {
+        self.map_err(|error: SysError| Failure { step, message: error.to_string(), errno: Some(error.errno) })
+    }
+}
+
+fn failure(step: Step, message: impl Into<String>) -> Failure {
+    Failure { step, message: message.into(), errno: None }
+}
+
+/// The helper's whole life. `socket` joins it to its supervisor. Returns the exit code.
+pub fn run(socket: OwnedFd) -> i32 {
+    let helper = HelperEnd::new(socket);
+    match launch(&helper) {
+        Ok(code) => code,
+        Err(failure) => {
+            // Nobody is left to tell when this fails too: the supervisor is gone, and so is this sandbox.
+            let _ = helper.send(&FromHelper::Failed(failure));
+            1
+        }
+    }
+}
+
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// The launch, in order. `docs/ARCHITECTURE.md` tells it in prose.
+fn launch(helper: &HelperEnd) -> Result<i32> {
+    let started = Instant::now();
+
+    // ---- outer process
+    sys::die_with_parent().during(Step::Plan)?;
+    let order = helper.launch_order().map_err(|error| failure(Step::Plan, format!("no launch order: {error}")))?;
+    let Some(fds) = order else {
+        return Ok(0); // the supervisor died before it asked for anything
+    };
+    let plan = read_plan(fds.plan.as_fd())?;
+    if !plan.enforced {
+        return start_bare(helper, &plan.worker, fds);
+    }
+    let foreign = is_foreign(plan.identity);
+    let mut notes = Vec::new();
+    // A root caller's grants are cloned and idmapped out here, where its privilege holds.
+    let sources = if foreign { Some(mounts::open_sources(&plan, true, &mut notes)?) } else { None };
+    let (mapped, tell_mapped) = sys::pipe().during(Step::Namespaces)?;
+
+    // All namespaces at once. The child is PID 1 of the new pid namespace.
+    match sys::clone_process(NAMESPACES).during(Step::Namespaces)? {
+        Fork::Parent(child) => {
+            drop((mapped, sources, fds));
+            return outer(helper, child, plan.identity, foreign, tell_mapped);
+        }
+        Fork::Child => drop(tell_mapped),
+    }
+
+    // ---- inner process, PID 1
+    sys::die_with_parent().during(Step::Namespaces)?;
+    if sys::read_byte(mapped.as_fd()).during(Step::Identity)?.is_none() {
+        return Ok(1); // the outer process failed, and has said so
+    }
+    become_worker_id(plan.identity, foreign)?;
+    let namespace_limits = open_namespace_limits(&mut notes);
+
+    // Network: loopback alone.
+    sys::loopback_up().during(Step::Network)?;
+
+    // Host name, then the file tree.
+    sys::set_hostname(&plan.hostname).during(Step::Mounts)?;
+    sys::make_mounts_private().during(Step::Mounts)?;
+    let sources = match sources {
+        Some(sources) => sources,
+        None => mounts::open_sources(&plan, false, &mut notes)?,
+    };
+    mounts::build_root(&plan, sources, fds.harness.as_fd())?;
+    forbid_more_namespaces(namespace_limits)?;
+
+    // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
+    sys::new_session().during(Step::Privileges)?;
+    sys::set_limit("RLIMIT_CORE", libc::RLIMIT_CORE, 1).during(Step::Privileges)?;
+    sys::drop_capabilities().during(Step::Privileges)?;
+    sys::set_no_new_privileges().during(Step::Privileges)?;
+
+    // The second wall over files, then the filter.
+    let landlock_abi = landlock::restrict(&plan.landlock)?;
+    let exec_gate = install_exec_gate(helper, plan.seccomp.exec, &mut notes)?;
+    // PID 1 does its duties under the built-in list; what the policy denies on top is the worker's alone.
+    let filter = compile(&[])?;
+    let worker_filter = if plan.seccomp.deny.is_empty() { filter.clone() } else { compile(&plan.seccomp.deny)? };
+
+    // The worker.
+    let child_signals = sys::child_signal_fd().during(Step::Exec)?;
+    let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
+    let built = Built { landlock_abi, exec_gate, notes, micros: started.elapsed().as_micros() as u64 };
+    helper.send(&FromHelper::Built(built)).map_err(|error| failure(Step::Exec, format!("send: {error}")))?;
+    match sys::clone_process(0).during(Step::Exec)? {
+        Fork::Child => exec_worker(&plan.worker, &fds, Some(&worker_filter), tell_exec_failed),
+        Fork::Parent(worker) => {
+            drop((fds, tell_exec_failed));
+            sys::load_filter(&filter, false).during(Step::Seccomp)?;
+            init::serve(helper, worker, &plan.worker, child_signals, exec_failed)
+        }
+    }
+}
+
+/// The worker without any sandbox, for development: this process starts and watches it, and nothing else.
+fn start_bare(helper: &HelperEnd, worker: &Worker, fds: LaunchFds) -> Result<i32> {
+    let child_signals = sys::child_signal_fd().during(Step::Exec)?;
+    let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
+    let built = Built { notes: vec!["no sandbox".into()], ..Built::default() };
+    helper.send(&FromHelper::Built(built)).map_err(|error| failure(Step::Exec, format!("send: {error}")))?;
+    match sys::clone_process(0).during(Step::Exec)? {
+        Fork::Child => exec_worker(worker, &fds, None, tell_exec_failed),
+        Fork::Parent(pid) => {
+            drop((fds, tell_exec_failed));
+            let code = init::serve(helper, pid, worker, child_signals, exec_failed);
+            // No pid namespace ends what the worker started: its session, which it leads, is as far as this reaches.
+            let _ = sys::kill(-pid, libc::SIGKILL);
+            code
+        }
+    }
+}
+
+fn read_plan(file: BorrowedFd<'_>) -> Result<Plan> {
+    let text = sys::read_whole(file).during(Step::Plan)?;
+    let plan: Plan = serde_json::from_slice(&text).map_err(|error| failure(Step::Plan, format!("no plan: {error}")))?;
+    let id = plan.identity;
+    if plan.enforced && (id.outer_uid == 0 || is_foreign(id) && id.outer_gid == 0) {
+        // With no capability at all, kuid 0 may still write /proc/sys/kernel/core_pattern, and so take the host.
+        return Err(failure(Step::Plan, "the worker would be the host's root"));
+    }
+    Ok(plan)
+}
+
+/// Whether the worker gets other ids than the caller's: a root caller's worker does.
+fn is_foreign(identity: Identity) -> bool {
+    sys::effective_ids() != (identity.outer_uid, identity.outer_gid)
+}
+
+/// The outer process: maps the child's ids, lets it go on, and waits for its end.
+fn outer(helper: &HelperEnd, child: i32, identity: Identity, foreign: bool, go: OwnedFd) -> Result<i32> {
+    // When this fails the failure is told from here; the child ends without a word as the pipe closes.
+    idmap::write_maps(child, identity, foreign)?;
+    sys::write_all(go.as_fd(), b"1", "pipe").during(Step::Identity)?;
+    drop(go);
+    match sys::wait(child, true).during(Step::Exec)? {
+        Some((_, Status::Signalled(signal))) => {
+            // PID 1 was killed, from outside: it had no time to report.
+            let _ = helper.send(&FromHelper::Ended(WorkerEnd::Signalled(signal)));
+            Ok(0)
+        }
+        Some((_, Status::Exited(code))) => Ok(code),
+        None => Ok(1),
+    }
+}
+
+/// Takes the mapped ids on. Only then is this process closed to the outside: a non-dumpable one has no maps to write. The
+/// credential change clears the parent-death signal, which is armed again.
+fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
+    if foreign {
+        sys::drop_groups().during(Step::Identity)?;
+    }
+    sys::set_ids(identity.inner_uid, identity.inner_gid).during(Step::Identity)?;
+    sys::set_undumpable().during(Step::Identity)?;
+    sys::die_with_parent().during(Step::Identity)
+}
+
+/// Nested namespaces are refused by the filter; these are the second lock (namespaces(7), /proc/sys/user, per user namespace).
+/// Opened while the host's `/proc` is in reach, written when the tree stands: a detached mount counts as a namespace too.
+fn open_namespace_limits(notes: &mut Vec<String>) -> Vec<OwnedFd> {
+    let mut limits = Vec::new();
+    for kind in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] {
+        let path = format!("/proc/sys/user/max_{kind}_namespaces");
+        match sys::open_file(path.as_bytes(), libc::O_WRONLY) {
+            Ok(limit) => limits.push(limit),
+            Err(error) if error.errno == libc::ENOENT => {} // older kernels lack some kinds
+            Err(error) => {
+                notes.push(format!("nested namespaces are refused by seccomp alone: {error}"));
+                break; // the others fail for the same reason: a read-only /proc/sys, as in containers
+            }
+        }
+    }
+    limits
+}
+
+fn forbid_more_namespaces(limits: Vec<OwnedFd>) -> Result<()> {
+    limits.iter().try_for_each(|limit| sys::write_all(limit.as_fd(), b"0", "max_namespaces")).during(Step::Privileges)
+}
+
+fn compile(deny: &[String]) -> Result<Vec<sys::Instruction>> {
+    seccomp::compile(deny).map_err(|error| failure(Step::Seccomp, error))
+}
+
+/// Loads the filter that asks the supervisor about every `execve` and hands its listener over. A second listener in one chain
+/// of filters is EBUSY, as when the host itself runs under one: then the mounts and Landlock alone say what can be executed.
+fn install_exec_gate(helper: &HelperEnd, gate: ExecGate, notes: &mut Vec<String>) -> Result<bool> {
+    if gate == ExecGate::Open {
+        return Ok(false);
+    }
+    match sys::load_filter(&seccomp::exec_gate(), true) {
+        Ok(listener) => {
+            if let Some(listener) = listener {
+                helper
+                    .send_listener(listener.as_fd())
+                    .map_err(|error| failure(Step::Seccomp, format!("sending the listener: {error}")))?;
+            }
+            Ok(true)
+        }
+        Err(error) if error.errno == libc::EBUSY => {
+            notes.push(
+                "exec is held by mounts and Landlock alone: this host already runs under a seccomp listener".into(),
+            );
+            Ok(false)
+        }
+        Err(error) => Err(error).during(Step::Seccomp),
+    }
+}
+
+/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails goes into the pipe as
+/// an errno; the pipe's end without one means success.
+fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instruction]>, tell: OwnedFd) -> ! {
+    let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
+    if let Ok(tell) = sys::arrange_descriptors(&borrowed, tell) {
+        let Err(error) = try_exec(worker, filter);
+        // When this fails too, PID 1 sees the worker exit with 127.
+        let _ = sys::write_all(tell.as_fd(), &error.errno.to_le_bytes(), "pipe");
+    }
+    sys::exit_now(127)
+}
+
+fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>) -> sys::Result<std::convert::Infallible> {
+    let c = |bytes: &crate::Bytes| {
+        bytes.to_c().map_err(|_| SysError { call: "execve", arguments: format!("{bytes:?}"), errno: libc::EINVAL })
+    };
+    let program = c(&worker.program)?;
+    let argv = worker.argv.iter().map(c).collect::<sys::Result<Vec<CString>>>()?;
+    let env = worker.env.iter().map(c).collect::<sys::Result<Vec<CString>>>()?;
+    sys::reset_signals()?;
+    sys::new_session()?;
+    sys::change_dir(&worker.cwd.0)?;
+    if let Some(filter) = filter {
+        sys::load_filter(filter, false)?;
+    } else {
+        sys::die_with_parent()?;
+    }
+    Err(sys::execute(&program, &argv, &env))
+}

@@ -1,0 +1,155 @@
+//! The file tree: detached copies of what the host shows, put together on a private tmpfs, which becomes the root.
+//!
+//! Sources are opened before anything is built, targets through the new root, both by descriptor and with no symlink
+//! followed: nothing that changes a name meanwhile redirects a mount.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::idmap::OwnerMaps;
+use super::landlock::PROBE;
+use super::{During, Result, failure};
+use crate::message::Step;
+use crate::plan::{Bind, Identity, Node, Plan, Tmpfs};
+use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
+
+/// Bytes and files that the root's own tmpfs may hold: mount points, links and a few small files.
+const ROOT_SIZE: u64 = 4 << 20;
+const ROOT_INODES: u64 = 65_536;
+
+/// The detached mounts of the plan's binds, in their order. `foreign`: this is a root caller's outer process, and grants are
+/// shown to the worker as its own.
+pub fn open_sources(plan: &Plan, foreign: bool, notes: &mut Vec<String>) -> Result<Vec<OwnedFd>> {
+    let mut owners = OwnerMaps::default();
+    plan.tree
+        .iter()
+        .filter_map(|node| if let Node::Bind(bind) = node { Some(bind) } else { None })
+        .map(|bind| open_source(bind, foreign.then_some((plan.identity, &mut owners)), notes))
+        .collect()
+}
+
+fn open_source(bind: &Bind, ids: Option<(Identity, &mut OwnerMaps)>, notes: &mut Vec<String>) -> Result<OwnedFd> {
+    let place = sys::open_place(None, &bind.source.0).during(Step::Mounts)?;
+    let mount = sys::clone_tree(place.as_fd(), &bind.source.0).during(Step::Mounts)?;
+    let mut flags = MOUNT_NOSUID;
+    if !bind.device {
+        flags |= MOUNT_NODEV;
+    }
+    if !bind.writable {
+        flags |= MOUNT_RDONLY;
+    }
+    if !bind.exec {
+        flags |= MOUNT_NOEXEC;
+    }
+    sys::set_mount_flags(mount.as_fd(), flags, true, &bind.source.0).during(Step::Mounts)?;
+    if let Some((identity, owners)) = ids.filter(|_| bind.grant) {
+        show_as_workers(bind, place.as_fd(), mount.as_fd(), identity, owners, notes)?;
+    }
+    Ok(mount)
+}
+
+/// Idmaps a grant from its owner to the worker. Where the file system refuses (an overlay root, NFS), a plain bind stays: the
+/// worker then sees what its id may, which for a write grant has to be something.
+fn show_as_workers(
+    bind: &Bind,
+    place: BorrowedFd<'_>,
+    mount: BorrowedFd<'_>,
+    identity: Identity,
+    owners: &mut OwnerMaps,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let (uid, gid, mode) = sys::owner_of(place).during(Step::Mounts)?;
+    let namespace = owners.of((uid, gid), identity)?;
+    let Err(error) = sys::set_mount_ids(mount, namespace.as_fd(), &bind.source.0) else {
+        return Ok(());
+    };
+    let shown = bind.source.as_path().display();
+    let others_may_write = mode & 0o002 != 0;
+    if bind.writable && !others_may_write {
+        return Err(failure(
+            Step::Mounts,
+            format!(
+                "the write grant {shown} would not work: its file system cannot be idmapped ({error}), and its mode lets only \
+                 its owner {uid} write; use a volume, chown or chmod it, or run as an ordinary user"
+            ),
+        ));
+    }
+    notes.push(format!("{shown} is shown with its own owners: {error}"));
+    Ok(())
+}
+
+/// Builds the tree on a tmpfs and makes it the root.
+pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -> Result<()> {
+    let step = Step::Mounts;
+    let root = scratch(ROOT_SIZE, ROOT_INODES, 0o755, 0)?;
+    // On top of the old root: mounts can be put into a tree that hangs in this namespace only. Nothing looks names up from
+    // "/" any more until the pivot.
+    let old_root = sys::open_place(None, b"/").during(step)?;
+    sys::move_mount(root.as_fd(), old_root.as_fd(), b"/").during(step)?;
+
+    let mut sources = sources.into_iter();
+    for node in &plan.tree {
+        match node {
+            Node::Dir { path } => sys::make_dir(root.as_fd(), &path.0).during(step)?,
+            Node::Symlink { path, target } => sys::make_symlink(root.as_fd(), &path.0, &target.0).during(step)?,
+            Node::Text { path, text } => write_file(root.as_fd(), &path.0, text.as_bytes())?,
+            Node::Harness { path } => {
+                let text = sys::read_whole(harness).during(step)?;
+                write_file(root.as_fd(), &path.0, &text)?;
+            }
+            Node::Bind(bind) => {
+                let source = sources.next().ok_or_else(|| failure(step, "fewer sources than binds"))?;
+                attach(root.as_fd(), source.as_fd(), &bind.path.0, bind.directory)?;
+            }
+            Node::Tmpfs(Tmpfs { path, size_bytes, inodes, mode }) => {
+                let scratch = scratch(*size_bytes, *inodes, *mode, MOUNT_NOEXEC)?;
+                attach(root.as_fd(), scratch.as_fd(), &path.0, true)?;
+            }
+            Node::Proc { path } => {
+                // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes alone.
+                let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
+                let options = [(c"subset", c"pid".to_owned())];
+                let proc = sys::new_filesystem(c"proc", &options, flags).during(step)?;
+                attach(root.as_fd(), proc.as_fd(), &path.0, true)?;
+            }
+        }
+    }
+    write_file(root.as_fd(), PROBE.as_bytes(), b"nobody reads this\n")?;
+
+    sys::pivot_into(root.as_fd()).during(step)?;
+    let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
+    sys::set_mount_flags(root.as_fd(), flags, false, b"/").during(step)
+}
+
+fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedFd> {
+    let text = |value: String| CString::new(value).unwrap_or_default();
+    let options = [
+        (c"size", text(size_bytes.to_string())),
+        (c"nr_inodes", text(inodes.to_string())),
+        (c"mode", text(format!("{mode:o}"))),
+    ];
+    sys::new_filesystem(c"tmpfs", &options, MOUNT_NOSUID | MOUNT_NODEV | flags).during(Step::Mounts)
+}
+
+fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, path: &[u8], directory: bool) -> Result<()> {
+    // The mount point. Below a bind it is there already, on the host's side, where nothing is ever created.
+    let exists = sys::open_place(Some(root), path);
+    let target = match exists {
+        Ok(place) => place,
+        Err(error) if error.errno == libc::ENOENT => {
+            if directory {
+                sys::make_dir(root, path).during(Step::Mounts)?;
+            } else {
+                sys::create_file(root, path, 0o444).during(Step::Mounts)?;
+            }
+            sys::open_place(Some(root), path).during(Step::Mounts)?
+        }
+        Err(error) => return Err(error).during(Step::Mounts),
+    };
+    sys::move_mount(mount, target.as_fd(), path).during(Step::Mounts)
+}
+
+fn write_file(root: BorrowedFd<'_>, path: &[u8], text: &[u8]) -> Result<()> {
+    let file = sys::create_file(root, path, 0o444).during(Step::Mounts)?;
+    sys::write_all(file.as_fd(), text, "file").during(Step::Mounts)
+}

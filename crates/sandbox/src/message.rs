@@ -1,0 +1,183 @@
+//! What supervisor and helper tell each other, one JSON message a packet, descriptors beside it.
+//!
+//! The two ends are types of their own, so that neither can send what only the other may say.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::sys;
+
+/// Longest message, in bytes. Plans travel as descriptors, so that none is too long.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The descriptors that come with [`ToHelper::Launch`], in the order of [`LaunchFds::into_vec`].
+pub struct LaunchFds<Fd = OwnedFd> {
+    /// The plan, as JSON, in a memfd.
+    pub plan: Fd,
+    /// The harness's text, in a memfd.
+    pub harness: Fd,
+    /// What the worker starts with, as 0, 1, 2, …
+    pub worker: Vec<Fd>,
+}
+
+impl<Fd> LaunchFds<Fd> {
+    pub fn into_vec(self) -> Vec<Fd> {
+        [self.plan, self.harness].into_iter().chain(self.worker).collect()
+    }
+
+    fn from_vec(fds: Vec<Fd>) -> Option<Self> {
+        let mut fds = fds.into_iter();
+        Some(Self { plan: fds.next()?, harness: fds.next()?, worker: fds.collect() })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToHelper {
+    /// The first message, with [`LaunchFds`].
+    Launch,
+    /// Send this signal to the worker (not to its children).
+    Signal(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromHelper {
+    /// A step of the launch failed; nothing of the worker's ran.
+    Failed(Failure),
+    /// The filter's notification listener, one descriptor.
+    Listener,
+    /// The sandbox stands; the worker is about to be executed.
+    Built(Built),
+    /// The worker's program could not be executed.
+    ExecFailed { program: String, errno: i32 },
+    /// The worker ended; the whole sandbox ends with it.
+    Ended(WorkerEnd),
+}
+
+/// Which step failed, in words that name call, arguments and errno.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub step: Step,
+    pub message: String,
+    pub errno: Option<i32>,
+}
+
+/// The steps of the launch, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    Plan,
+    Namespaces,
+    Identity,
+    Network,
+    Mounts,
+    Privileges,
+    Landlock,
+    Seccomp,
+    Exec,
+}
+
+/// What the helper knows to be in force, from the kernel's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    pub landlock_abi: u32,
+    /// Nothing can be executed but the worker itself; false where the listener had to be done without.
+    pub exec_gate: bool,
+    pub notes: Vec<String>,
+    /// From the helper's start to here.
+    pub micros: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerEnd {
+    Exited(i32),
+    Signalled(i32),
+}
+
+/// The supervisor's end of the socket.
+pub struct SupervisorEnd(OwnedFd);
+
+/// The helper's end of the socket.
+pub struct HelperEnd(OwnedFd);
+
+/// A connected pair (`SOCK_SEQPACKET`: messages stay whole).
+pub fn pair() -> io::Result<(SupervisorEnd, OwnedFd)> {
+    let (ours, theirs) = sys::seqpacket_pair()?;
+    Ok((SupervisorEnd(ours), theirs))
+}
+
+impl SupervisorEnd {
+    pub fn launch(&self, fds: LaunchFds<BorrowedFd<'_>>) -> io::Result<()> {
+        send(self.0.as_fd(), &ToHelper::Launch, &fds.into_vec())
+    }
+
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        send(self.0.as_fd(), &ToHelper::Signal(signal), &[])
+    }
+
+    /// The next message, with the descriptors beside it; `None` when the helper is gone. Never blocks: `WouldBlock`.
+    pub fn receive(&self) -> io::Result<Option<(FromHelper, Vec<OwnedFd>)>> {
+        receive(self.0.as_fd(), libc::MSG_DONTWAIT)
+    }
+}
+
+impl AsFd for SupervisorEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for SupervisorEnd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl HelperEnd {
+    pub fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    pub fn send(&self, message: &FromHelper) -> io::Result<()> {
+        send(self.0.as_fd(), message, &[])
+    }
+
+    pub fn send_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        send(self.0.as_fd(), &FromHelper::Listener, &[listener])
+    }
+
+    /// Waits for the launch order; `None` when the supervisor is gone.
+    pub fn launch_order(&self) -> io::Result<Option<LaunchFds>> {
+        match receive(self.0.as_fd(), 0)? {
+            Some((ToHelper::Launch, fds)) => LaunchFds::from_vec(fds)
+                .map(Some)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a launch order without descriptors")),
+            Some((other, _)) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} before Launch"))),
+            None => Ok(None),
+        }
+    }
+
+    /// A later order, when one waits; `None` when the supervisor is gone. Never blocks: `WouldBlock`.
+    pub fn order(&self) -> io::Result<Option<ToHelper>> {
+        Ok(receive(self.0.as_fd(), libc::MSG_DONTWAIT)?.map(|(order, _)| order))
+    }
+}
+
+impl AsFd for HelperEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn send(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    sys::send_packet(socket, &serde_json::to_vec(message)?, fds)
+}
+
+fn receive<M: DeserializeOwned>(socket: BorrowedFd<'_>, flags: i32) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+    let mut buffer = vec![0; MAX_MESSAGE];
+    let sys::Received { length, fds, .. } = sys::receive_packet(socket, &mut buffer, flags)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    Ok(Some((serde_json::from_slice(&buffer[..length])?, fds)))
+}

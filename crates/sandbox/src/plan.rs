@@ -1,0 +1,130 @@
+//! The plan of one sandbox: plain data, made by the supervisor, carried to the helper as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Bytes;
+
+/// Everything that `buntime-init` needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// False: no kernel layer at all, the worker is only started and watched. Development alone.
+    pub enforced: bool,
+    pub identity: Identity,
+    pub hostname: String,
+    /// The file tree, in the order of its making: parents come before what they hold.
+    pub tree: Vec<Node>,
+    /// Landlock's rules, by paths inside the sandbox. Everything that is not named is denied.
+    pub landlock: Vec<LandlockRule>,
+    pub seccomp: SeccompPlan,
+    pub worker: Worker,
+}
+
+/// Who the worker is. One id of each kind is mapped; all others show as the overflow id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The ids that the kernel judges by, as the supervisor's user namespace numbers them. Never 0.
+    pub outer_uid: u32,
+    pub outer_gid: u32,
+    /// What `getuid()` says inside.
+    pub inner_uid: u32,
+    pub inner_gid: u32,
+}
+
+impl Identity {
+    pub const INNER: u32 = 1000;
+}
+
+/// One thing in the sandbox's file tree. Paths are absolute, inside the sandbox, and free of symlinks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Node {
+    Dir {
+        path: Bytes,
+    },
+    Symlink {
+        path: Bytes,
+        target: Bytes,
+    },
+    /// A small read-only file.
+    Text {
+        path: Bytes,
+        text: String,
+    },
+    /// The harness, whose text travels as a descriptor.
+    Harness {
+        path: Bytes,
+    },
+    Bind(Bind),
+    Tmpfs(Tmpfs),
+    /// A fresh `/proc` of the sandbox's own pid namespace, `subset=pid`.
+    Proc {
+        path: Bytes,
+    },
+}
+
+/// A file or directory of the host's, shown inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// A host path free of symlinks: the one that was resolved when the plan was made.
+    pub source: Bytes,
+    pub path: Bytes,
+    pub directory: bool,
+    pub writable: bool,
+    /// Files in it may be mapped as code (and executed, where Landlock and the exec gate let them).
+    pub exec: bool,
+    /// A device node: the one kind of bind that is not `nodev`.
+    pub device: bool,
+    /// What the policy granted, as opposed to the runtime: for a root caller it is idmapped from its owner.
+    pub grant: bool,
+}
+
+/// A private, size-capped scratch space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    pub path: Bytes,
+    pub size_bytes: u64,
+    pub inodes: u64,
+    /// Permission bits, e.g. `0o1777`.
+    pub mode: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockRule {
+    pub path: Bytes,
+    pub access: Access,
+}
+
+/// What may be done with a path and what lies below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    pub read: bool,
+    pub write: bool,
+    pub execute: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeccompPlan {
+    /// System calls denied on top of the built-in filter (`antiEscape.denySyscalls`), by name.
+    pub deny: Vec<String>,
+    pub exec: ExecGate,
+}
+
+/// What the filter does with `execve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecGate {
+    /// One `execve`, the worker's own, by user notification; every later one fails.
+    #[default]
+    WorkerOnly,
+    /// `execve` is left to the mounts and Landlock.
+    Open,
+}
+
+/// The one program that is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Absolute path inside the sandbox.
+    pub program: Bytes,
+    pub argv: Vec<Bytes>,
+    /// `NAME=value` entries; nothing else is in the environment.
+    pub env: Vec<Bytes>,
+    pub cwd: Bytes,
+}

@@ -1,0 +1,386 @@
+//! The system-call filter: from the list with its reasons (`data/syscalls.list`) to a BPF program.
+//!
+//! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call runs it
+//! once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for all rules and
+//! let no rule ask the supervisor. A simulator in the tests holds the program against the list.
+
+use std::str::FromStr;
+
+use syscalls::Sysno;
+
+use crate::sys::Instruction;
+
+const LIST: &str = include_str!("../data/syscalls.list");
+
+#[cfg(target_arch = "x86_64")]
+const AUDIT_ARCH: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const AUDIT_ARCH: u32 = 0xc000_00b7;
+/// Calls of the x32 ABI come with the architecture of x86-64 and this bit in their number.
+const X32_BIT: u32 = 0x4000_0000;
+
+// <linux/seccomp.h>
+const RET_KILL_PROCESS: u32 = 0x8000_0000;
+const RET_USER_NOTIF: u32 = 0x7fc0_0000;
+const RET_ALLOW: u32 = 0x7fff_0000;
+const RET_ERRNO: u32 = 0x0005_0000;
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allow,
+    Errno(i32),
+}
+
+impl Verdict {
+    fn action(self) -> u32 {
+        match self {
+            Self::Allow => RET_ALLOW,
+            Self::Errno(errno) => RET_ERRNO | errno as u32,
+        }
+    }
+}
+
+/// A test of one argument's low 32 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    In(Vec<u32>),
+    AnyBit(u32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    argument: u8,
+    test: Test,
+}
+
+/// `VERDICT if CONDITION and …`; holds always without conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Clause {
+    verdict: Verdict,
+    conditions: Vec<Condition>,
+}
+
+/// One call of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    number: u32,
+    clauses: Vec<Clause>,
+}
+
+/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel takes
+/// the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too.
+pub fn exec_gate() -> Vec<Instruction> {
+    vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+        step(JUMP_EQUAL, libc::SYS_execve as u32, 0, 1),
+        step(RETURN, RET_USER_NOTIF, 0, 0),
+        step(RETURN, RET_ALLOW, 0, 0),
+    ]
+}
+
+/// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call, which
+/// policies check before.
+pub fn compile(deny: &[String]) -> Result<Vec<Instruction>, String> {
+    let mut entries = parse_list(LIST)?;
+    for name in deny {
+        let number = Sysno::from_str(name).map_err(|()| format!("no such system call: {name:?}"))?.id() as u32;
+        let refused = Clause { verdict: Verdict::Errno(libc::EPERM), conditions: vec![] };
+        match entries.iter_mut().find(|entry| entry.number == number) {
+            Some(entry) => entry.clauses = vec![refused],
+            None => entries.push(Entry { number, clauses: vec![refused] }),
+        }
+    }
+    Ok(assemble(entries))
+}
+
+fn parse_list(text: &str) -> Result<Vec<Entry>, String> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+        .filter_map(|(index, line)| {
+            parse_line(line).map_err(|error| format!("syscalls.list:{}: {error}: {line:?}", index + 1)).transpose()
+        })
+        .collect()
+}
+
+/// `None` for a call that this architecture does not have.
+fn parse_line(line: &str) -> Result<Option<Entry>, String> {
+    let (rule, reason) = line.split_once('|').ok_or("no reason")?;
+    let (name, clauses) = rule.trim().split_once(char::is_whitespace).ok_or("no verdict")?;
+    if reason.trim().is_empty() {
+        return Err("no reason".into());
+    }
+    let clauses = clauses.split(';').map(|clause| parse_clause(clause.trim())).collect::<Result<Vec<_>, _>>()?;
+    if !clauses.last().is_some_and(|last| last.conditions.is_empty()) {
+        return Err("the last clause must hold always".into());
+    }
+    Ok(Sysno::from_str(name).ok().map(|call| Entry { number: call.id() as u32, clauses }))
+}
+
+fn parse_clause(text: &str) -> Result<Clause, String> {
+    let (verdict, conditions) = text.split_once(" if ").unwrap_or((text, ""));
+    let verdict = match verdict.trim() {
+        "allow" => Verdict::Allow,
+        "EPERM" => Verdict::Errno(libc::EPERM),
+        "EINVAL" => Verdict::Errno(libc::EINVAL),
+        "EAFNOSUPPORT" => Verdict::Errno(libc::EAFNOSUPPORT),
+        "EOPNOTSUPP" => Verdict::Errno(libc::EOPNOTSUPP),
+        other => return Err(format!("unknown verdict {other:?}")),
+    };
+    let conditions = conditions.split(" and ").map(str::trim).filter(|one| !one.is_empty());
+    Ok(Clause { verdict, conditions: conditions.map(parse_condition).collect::<Result<_, _>>()? })
+}
+
+fn parse_condition(text: &str) -> Result<Condition, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [argument, operator, value] = words[..] else {
+        return Err(format!("a condition has three words: {text:?}"));
+    };
+    let argument = argument.strip_prefix("arg").and_then(|number| number.parse().ok()).filter(|number| *number < 6);
+    let argument = argument.ok_or_else(|| format!("no such argument: {text:?}"))?;
+    let test = match operator {
+        "==" => Test::In(vec![parse_number(value)?]),
+        "in" => Test::In(value.split(',').map(parse_number).collect::<Result<_, _>>()?),
+        "&" => Test::AnyBit(parse_number(value)?),
+        other => return Err(format!("unknown operator {other:?}")),
+    };
+    Ok(Condition { argument, test })
+}
+
+fn parse_number(text: &str) -> Result<u32, String> {
+    let parsed = if let Some(hex) = text.strip_prefix("0x") {
+        u32::from_str_radix(hex, 16)
+    } else if let Some(octal) = text.strip_prefix("0o") {
+        u32::from_str_radix(octal, 8)
+    } else {
+        text.parse()
+    };
+    parsed.map_err(|_| format!("no number: {text:?}"))
+}
+
+// <linux/bpf_common.h>
+const LOAD_WORD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_GREATER_EQUAL: u16 = 0x35;
+const JUMP_SET: u16 = 0x45;
+const RETURN: u16 = 0x06;
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+fn step(code: u16, k: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction { code, jump_true, jump_false, k }
+}
+
+fn assemble(mut entries: Vec<Entry>) -> Vec<Instruction> {
+    entries.sort_by_key(|entry| entry.number);
+    // Ranges that cover every number, each with one body; neighbours with the same body are one range.
+    let unknown = vec![step(RETURN, Verdict::Errno(libc::ENOSYS).action(), 0, 0)];
+    let mut ranges: Vec<(u32, Vec<Instruction>)> = vec![(0, unknown.clone())];
+    let mut begin = |from: u32, body: Vec<Instruction>| match ranges.last_mut() {
+        Some((start, last)) if *start == from => *last = body,
+        Some((_, last)) if *last == body => {}
+        _ => ranges.push((from, body)),
+    };
+    for entry in &entries {
+        begin(entry.number, body(&entry.clauses));
+        begin(entry.number + 1, unknown.clone());
+    }
+    let mut program = vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+        step(JUMP_GREATER_EQUAL, X32_BIT, 0, 1),
+        step(RETURN, Verdict::Errno(libc::ENOSYS).action(), 0, 0),
+    ];
+    program.extend(tree(&ranges));
+    program
+}
+
+/// The binary search among `ranges` for the number in the accumulator.
+fn tree(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
+    if let [(_, body)] = ranges {
+        return body.clone();
+    }
+    let (left, right) = ranges.split_at(ranges.len() / 2);
+    let (start, left, right) = (right[0].0, tree(left), tree(right));
+    let mut program = match u8::try_from(left.len()) {
+        Ok(near) => vec![step(JUMP_GREATER_EQUAL, start, near, 0)],
+        // Conditional jumps reach 255 instructions, plain ones any number.
+        Err(_) => vec![step(JUMP_GREATER_EQUAL, start, 0, 1), step(JUMP, left.len() as u32, 0, 0)],
+    };
+    program.extend(left);
+    program.extend(right);
+    program
+}
+
+/// A call's clauses, one after the other.
+fn body(clauses: &[Clause]) -> Vec<Instruction> {
+    let mut program = Vec::new();
+    for clause in clauses {
+        // From the last condition to the first, so that each knows how far the next clause is.
+        let mut code = vec![step(RETURN, clause.verdict.action(), 0, 0)];
+        for condition in clause.conditions.iter().rev() {
+            let past = code.len() as u8;
+            let mut test = vec![step(LOAD_WORD, ARGUMENTS + 8 * u32::from(condition.argument), 0, 0)];
+            match &condition.test {
+                Test::AnyBit(mask) => test.push(step(JUMP_SET, *mask, 0, past)),
+                Test::In(values) => {
+                    for (index, value) in values.iter().enumerate() {
+                        let left = (values.len() - 1 - index) as u8;
+                        test.push(step(JUMP_EQUAL, *value, left, if left == 0 { past } else { 0 }));
+                    }
+                }
+            }
+            test.extend(code);
+            code = test;
+        }
+        program.extend(code);
+    }
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs a program as the kernel does.
+    fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let Instruction { code, jump_true, jump_false, k } = program[at];
+            at += 1;
+            let holds = match code {
+                RETURN => return k,
+                JUMP => {
+                    at += k as usize;
+                    continue;
+                }
+                LOAD_WORD => {
+                    accumulator = match k {
+                        NUMBER => number,
+                        ARCH => arch,
+                        low => arguments[((low - ARGUMENTS) / 8) as usize] as u32,
+                    };
+                    continue;
+                }
+                JUMP_EQUAL => accumulator == k,
+                JUMP_GREATER_EQUAL => accumulator >= k,
+                JUMP_SET => accumulator & k != 0,
+                other => panic!("no such instruction: {other:#x}"),
+            };
+            at += usize::from(if holds { jump_true } else { jump_false });
+        }
+    }
+
+    /// What the list says of a call, read clause by clause.
+    fn expected(entries: &[Entry], number: u32, arguments: [u64; 6]) -> u32 {
+        let Some(entry) = entries.iter().find(|entry| entry.number == number) else {
+            return RET_ERRNO | libc::ENOSYS as u32;
+        };
+        let holds = |condition: &Condition| {
+            let value = arguments[usize::from(condition.argument)] as u32;
+            match &condition.test {
+                Test::In(values) => values.contains(&value),
+                Test::AnyBit(mask) => value & mask != 0,
+            }
+        };
+        let clause = entry.clauses.iter().find(|clause| clause.conditions.iter().all(holds)).unwrap();
+        clause.verdict.action()
+    }
+
+    fn program() -> Vec<Instruction> {
+        compile(&[]).unwrap()
+    }
+
+    #[test]
+    fn every_number_does_what_the_list_says() {
+        let (program, entries) = (program(), parse_list(LIST).unwrap());
+        assert!(program.len() < 1000, "{} instructions", program.len());
+        for number in (0..1200).chain([X32_BIT - 1, X32_BIT, X32_BIT + 1, X32_BIT + 59, u32::MAX]) {
+            assert_eq!(run(&program, AUDIT_ARCH, number, [0; 6]), expected(&entries, number, [0; 6]), "{number}");
+        }
+    }
+
+    #[test]
+    fn another_architecture_is_killed() {
+        const I386: u32 = 0x4000_0003;
+        assert_eq!(run(&program(), I386, 1, [0; 6]), RET_KILL_PROCESS);
+    }
+
+    #[test]
+    fn arguments_are_compared_as_the_kernel_reads_them() {
+        let high = 0xdead_beef_0000_0000_u64;
+        let call =
+            |name: &str, arguments| run(&program(), AUDIT_ARCH, Sysno::from_str(name).unwrap().id() as u32, arguments);
+        let errno = |errno: i32| RET_ERRNO | errno as u32;
+        for tiocsti in [0x5412, high | 0x5412] {
+            assert_eq!(call("ioctl", [1, tiocsti, 0, 0, 0, 0]), errno(libc::EPERM));
+        }
+        assert_eq!(call("clone", [0x1000_0011, 0, 0, 0, 0, 0]), errno(libc::EPERM), "a new user namespace");
+        assert_eq!(call("clone", [0x3d0f00, 0, 0, 0, 0, 0]), RET_ALLOW, "a thread");
+        assert_eq!(call("socket", [2, 1, 262, 0, 0, 0]), errno(libc::EAFNOSUPPORT), "MPTCP");
+        assert_eq!(call("socket", [high | 1, 1, 0, 0, 0, 0]), errno(libc::EAFNOSUPPORT), "AF_UNIX");
+        assert_eq!(call("socket", [10, 0x80001, 6, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(call("openat", [0, 0, 0o101, 0o4755, 0, 0]), errno(libc::EPERM), "a set-user-ID file");
+        assert_eq!(call("openat", [0, 0, 0, 0o4755, 0, 0]), RET_ALLOW, "no mode without O_CREAT");
+        assert_eq!(call("prlimit64", [1, 0, 0, 0, 0, 0]), errno(libc::EPERM));
+        assert_eq!(call("execve", [0; 6]), RET_ALLOW, "the exec gate is the filter in front");
+        assert_eq!(call("memfd_create", [0; 6]), errno(libc::ENOSYS));
+        assert_eq!(call("clone3", [0; 6]), errno(libc::ENOSYS));
+        assert_eq!(call("execveat", [0; 6]), errno(libc::ENOSYS));
+        assert_eq!(call("openat2", [0; 6]), errno(libc::ENOSYS));
+    }
+
+    #[test]
+    fn a_policy_denies_more() {
+        let program = compile(&["socketpair".into(), "execveat".into()]).unwrap();
+        let call = |name: &str| run(&program, AUDIT_ARCH, Sysno::from_str(name).unwrap().id() as u32, [0; 6]);
+        assert_eq!(call("socketpair"), RET_ERRNO | libc::EPERM as u32);
+        assert_eq!(call("execveat"), RET_ERRNO | libc::EPERM as u32);
+        assert!(compile(&["opeat".into()]).is_err());
+    }
+
+    #[test]
+    fn the_exec_gate_asks_about_execve_alone() {
+        let gate = exec_gate();
+        for number in (0..600).chain([X32_BIT | libc::SYS_execve as u32]) {
+            let asks = number == libc::SYS_execve as u32;
+            assert_eq!(run(&gate, AUDIT_ARCH, number, [0; 6]), if asks { RET_USER_NOTIF } else { RET_ALLOW });
+        }
+        assert_eq!(run(&gate, 0x4000_0003, 11, [0; 6]), RET_KILL_PROCESS);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn every_name_of_the_list_is_a_call_and_stands_once() {
+        let names: Vec<&str> = LIST
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(Sysno::from_str(name).is_ok(), "{name}");
+            assert!(!names[..index].contains(name), "{name} stands twice");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_program_and_the_list_agree(number in 0_u32..600, arguments in any::<[u64; 6]>(), small in any::<[u8; 6]>()) {
+            let (program, entries) = (program(), parse_list(LIST).unwrap());
+            for arguments in [arguments, small.map(u64::from)] {
+                prop_assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected(&entries, number, arguments));
+            }
+        }
+    }
+}

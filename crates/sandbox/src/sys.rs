@@ -1,0 +1,853 @@
+//! One wrapper per system call. Each error carries the call, its arguments and errno: `mount("proc", "/proc") => EPERM`.
+//!
+//! Numbers and structures that `libc` lacks are given here, from the kernel's headers, with the version that brought them.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{null, null_mut};
+
+use libc::{c_int, c_long, c_uint};
+
+/// A system call that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SysError {
+    pub call: &'static str,
+    pub arguments: String,
+    pub errno: i32,
+}
+
+impl SysError {
+    /// From `errno` as it stands.
+    fn last(call: &'static str, arguments: impl fmt::Display) -> Self {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        Self { call, arguments: arguments.to_string(), errno }
+    }
+}
+
+impl fmt::Display for SysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({}) => {}", self.call, self.arguments, errno_name(self.errno))
+    }
+}
+
+impl std::error::Error for SysError {}
+
+pub type Result<T> = std::result::Result<T, SysError>;
+
+/// `EPERM` for 1, and so on; the number where it has no name here.
+pub fn errno_name(errno: i32) -> String {
+    macro_rules! names {
+        ($($name:ident)*) => { match errno { $(libc::$name => stringify!($name).to_owned(),)* other => format!("errno {other}") } };
+    }
+    names!(EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST EXDEV
+        ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC EROFS EMLINK EPIPE ERANGE ENAMETOOLONG ENOSYS
+        ELOOP EPROTONOSUPPORT EAFNOSUPPORT EOPNOTSUPP EUSERS ESTALE EOVERFLOW ENOTEMPTY EADDRNOTAVAIL)
+}
+
+fn check(result: c_long, call: &'static str, arguments: impl fmt::Display) -> Result<c_long> {
+    if result < 0 { Err(SysError::last(call, arguments)) } else { Ok(result) }
+}
+
+fn owned(fd: c_long) -> OwnedFd {
+    // SAFETY: only called with descriptors that the kernel just made for this process and that nobody else holds.
+    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}
+
+fn c_path(path: &[u8], call: &'static str) -> Result<CString> {
+    CString::new(path).map_err(|_| SysError {
+        call,
+        arguments: format!("{:?}", String::from_utf8_lossy(path)),
+        errno: libc::EINVAL,
+    })
+}
+
+fn show(path: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(path))
+}
+
+// ---- sockets -------------------------------------------------------------------------------------------------------------
+
+pub fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    socket_pair(libc::SOCK_SEQPACKET)
+}
+
+/// A connected `AF_UNIX` pair of the given type, both ends close-on-exec.
+pub fn socket_pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    if unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((owned(fds[0].into()), owned(fds[1].into())))
+}
+
+/// Most descriptors that one message carries here.
+const MAX_FDS: usize = 32;
+/// Room for the control message of that many (CMSG_SPACE is not const everywhere).
+const CONTROL: usize = 16 + MAX_FDS * size_of::<RawFd>() + 16 + size_of::<libc::ucred>() + 4;
+
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+/// Sends one packet with descriptors beside it (unix(7), SCM_RIGHTS).
+pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    assert!(fds.len() <= MAX_FDS, "{} descriptors in one message", fds.len());
+    let mut control = Control([0; CONTROL]);
+    let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let payload = size_of::<RawFd>() * raw.len();
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: `msghdr` is plain data, and zero is a valid value of each field.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    if !raw.is_empty() {
+        message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: the buffer is aligned and large enough for MAX_FDS descriptors (asserted above); CMSG_FIRSTHDR points into it.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(payload as c_uint) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(payload as c_uint) as _;
+            std::ptr::copy_nonoverlapping(raw.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), payload);
+        }
+    }
+    // SAFETY: all pointers in `message` are valid for the call.
+    match unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } {
+        sent if sent < 0 => Err(io::Error::last_os_error()),
+        sent if sent as usize != bytes.len() => Err(io::Error::new(io::ErrorKind::WriteZero, "half a packet was sent")),
+        _ => Ok(()),
+    }
+}
+
+/// What one read of a socket gave.
+pub struct Received {
+    /// Bytes; 0 is the end.
+    pub length: usize,
+    /// Close-on-exec.
+    pub fds: Vec<OwnedFd>,
+    /// The sender's pid as the kernel knows it, where the socket asks for it (SO_PASSCRED).
+    pub sender: Option<libc::pid_t>,
+}
+
+/// Receives one packet, or what a stream holds. A packet that was cut is an error.
+pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<Received> {
+    let mut control = Control([0; CONTROL]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: as in `send_packet`.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL as _;
+    let length = loop {
+        // SAFETY: all pointers in `message` are valid for the call.
+        let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
+        if length >= 0 {
+            break length as usize;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    };
+    let (mut fds, mut sender) = (Vec::new(), None);
+    // SAFETY: the kernel filled the control buffer with well-formed messages; CMSG_NXTHDR stays inside it. Every descriptor in
+    // an SCM_RIGHTS message is new and ours.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let data: *const RawFd = libc::CMSG_DATA(header).cast();
+                for index in 0..bytes / size_of::<RawFd>() {
+                    fds.push(owned(data.add(index).read_unaligned().into()));
+                }
+            }
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_CREDENTIALS {
+                sender = Some(libc::CMSG_DATA(header).cast::<libc::ucred>().read_unaligned().pid);
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet longer than expected"));
+    }
+    Ok(Received { length, fds, sender })
+}
+
+// ---- processes -----------------------------------------------------------------------------------------------------------
+
+/// The child's side, or the parent's with the child's pid.
+pub enum Fork {
+    Child,
+    Parent(libc::pid_t),
+}
+
+/// clone(2) with no stack of its own, as fork(2) with `flags` (`CLONE_NEW…`). Only for the helper, which has one thread.
+pub fn clone_process(flags: c_int) -> Result<Fork> {
+    // The raw call, not clone3: old container profiles answer clone3 with EPERM or ENOSYS.
+    // SAFETY: without CLONE_VM the child has a copy of everything, as after fork; this process has one thread, so that no lock
+    // is held by somebody who does not exist in the child.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as c_long, 0, 0, 0, 0) };
+    Ok(match check(pid, "clone", format_args!("{flags:#x}"))? {
+        0 => Fork::Child,
+        pid => Fork::Parent(pid as libc::pid_t),
+    })
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Exited(i32),
+    Signalled(i32),
+}
+
+/// Waits for `pid` (-1: any child). `None` with `block: false` when nobody ended, or when there is no child.
+pub fn wait(pid: libc::pid_t, block: bool) -> Result<Option<(libc::pid_t, Status)>> {
+    let mut status = 0;
+    let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: the kernel writes the status into the integer.
+        let done = unsafe { libc::waitpid(pid, &raw mut status, flags) };
+        if done > 0 {
+            return Ok(Some((
+                done,
+                if libc::WIFSIGNALED(status) {
+                    Status::Signalled(libc::WTERMSIG(status))
+                } else {
+                    Status::Exited(libc::WEXITSTATUS(status))
+                },
+            )));
+        }
+        if done == 0 {
+            return Ok(None);
+        }
+        let error = SysError::last("waitpid", pid);
+        match error.errno {
+            libc::EINTR => {}
+            libc::ECHILD => return Ok(None),
+            _ => return Err(error),
+        }
+    }
+}
+
+pub fn kill(pid: libc::pid_t, signal: c_int) -> Result<()> {
+    // SAFETY: a call without pointers.
+    check(unsafe { libc::kill(pid, signal) }.into(), "kill", format_args!("{pid}, {signal}")).map(drop)
+}
+
+pub fn effective_ids() -> (u32, u32) {
+    // SAFETY: calls that cannot fail and touch no memory.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Ends this process at once, without any handler.
+pub fn exit_now(code: c_int) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// The parent's death kills this process (prctl(2)). Cleared by each credential change. It follows the parent's *thread*.
+pub fn die_with_parent() -> Result<()> {
+    prctl("PR_SET_PDEATHSIG", libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)
+}
+
+/// Nobody without privilege over this process may read or write its memory, or open its `/proc` files.
+pub fn set_undumpable() -> Result<()> {
+    prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0, 0)
+}
+
+pub fn set_no_new_privileges() -> Result<()> {
+    prctl("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, 1, 0)
+}
+
+fn prctl(name: &'static str, option: c_int, second: u64, third: u64) -> Result<()> {
+    // SAFETY: only options whose arguments are numbers come here.
+    check(unsafe { libc::prctl(option, second, third, 0, 0) }.into(), "prctl", format_args!("{name}, {second}"))
+        .map(drop)
+}
+
+/// Becomes these ids, real, effective and saved.
+pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: calls without pointers.
+    unsafe {
+        check(libc::setresgid(gid, gid, gid).into(), "setresgid", gid)?;
+        check(libc::setresuid(uid, uid, uid).into(), "setresuid", uid)?;
+    }
+    Ok(())
+}
+
+/// No capability in any set, the bounding set included (capabilities(7)).
+pub fn drop_capabilities() -> Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    /// _LINUX_CAPABILITY_VERSION_3, <linux/capability.h>.
+    const VERSION_3: u32 = 0x2008_0522;
+    for capability in 0..64 {
+        // SAFETY: a call without pointers; EINVAL ends the list of the capabilities that this kernel knows.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
+            let error = SysError::last("prctl", format_args!("PR_CAPBSET_DROP, {capability}"));
+            if error.errno == libc::EINVAL {
+                break;
+            }
+            return Err(error);
+        }
+    }
+    prctl("PR_CAP_AMBIENT", libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
+    let header = Header { version: VERSION_3, pid: 0 };
+    let none = [0_u32; 6];
+    // SAFETY: version 3 takes a header and two triples of u32, which both outlive the call.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }, "capset", "none").map(drop)
+}
+
+pub fn new_session() -> Result<()> {
+    // SAFETY: a call without pointers.
+    check(unsafe { libc::setsid() }.into(), "setsid", "").map(drop)
+}
+
+pub fn set_hostname(name: &str) -> Result<()> {
+    // SAFETY: pointer and length are of the same string.
+    unsafe {
+        check(libc::sethostname(name.as_ptr().cast(), name.len()).into(), "sethostname", name)?;
+        check(libc::setdomainname(c"(none)".as_ptr(), 6).into(), "setdomainname", "(none)")?;
+    }
+    Ok(())
+}
+
+pub fn set_limit(name: &'static str, resource: libc::__rlimit_resource_t, value: u64) -> Result<()> {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: the structure outlives the call.
+    check(unsafe { libc::setrlimit(resource, &raw const limit) }.into(), "setrlimit", format_args!("{name}, {value}"))
+        .map(drop)
+}
+
+/// Blocks every signal and returns a descriptor that becomes readable at `SIGCHLD`.
+pub fn child_signal_fd() -> Result<OwnedFd> {
+    // SAFETY: the sets are plain data that the calls fill and read.
+    unsafe {
+        let mut all: libc::sigset_t = zeroed();
+        libc::sigfillset(&raw mut all);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const all, null_mut()).into(), "sigprocmask", "all")?;
+        let mut child: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut child);
+        libc::sigaddset(&raw mut child, libc::SIGCHLD);
+        let fd = libc::signalfd(-1, &raw const child, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        Ok(owned(check(fd.into(), "signalfd", "SIGCHLD")?))
+    }
+}
+
+/// Unblocks every signal and gives each its default action: what a program expects to start with. (SIGPIPE included, which
+/// Rust's start-up code ignores.)
+pub fn reset_signals() -> Result<()> {
+    // SAFETY: SIG_DFL is a valid action; KILL and STOP answer EINVAL, which changes nothing.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut none);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, null_mut()).into(), "sigprocmask", "none").map(drop)
+    }
+}
+
+/// Waits until one of the descriptors is readable or at its end; says of each whether it is.
+pub fn poll_readable<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[bool; N]> {
+    let mut polled = fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    loop {
+        // SAFETY: an array of N structures that outlives the call.
+        if unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, -1) } >= 0 {
+            return Ok(polled.map(|one| one.revents != 0));
+        }
+        let error = SysError::last("poll", N);
+        if error.errno != libc::EINTR {
+            return Err(error);
+        }
+    }
+}
+
+/// Makes `fds` the descriptors 0, 1, 2, … of this process, open across exec, and closes everything else save `keep`, which
+/// ends up close-on-exec behind them.
+pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> Result<OwnedFd> {
+    let count = fds.len() as c_int;
+    let dup_above = |fd: RawFd| {
+        // SAFETY: F_DUPFD_CLOEXEC makes a descriptor of ours, at or above the floor.
+        let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, count + 1) };
+        check(copy.into(), "fcntl", format_args!("{fd}, F_DUPFD_CLOEXEC")).map(owned)
+    };
+    // First out of the way, since a source may stand where a target belongs.
+    let sources = fds.iter().map(|fd| dup_above(fd.as_raw_fd())).collect::<Result<Vec<_>>>()?;
+    let kept = dup_above(keep.as_raw_fd())?;
+    let place = |source: RawFd, target: c_int, flags: c_int| {
+        // SAFETY: whatever stood at `target` is closed by this; the helper holds no owner for those numbers any more that it
+        // would still use: it is about to exec.
+        check(unsafe { libc::dup3(source, target, flags) }.into(), "dup3", format_args!("{source}, {target}"))
+    };
+    for (target, source) in sources.iter().enumerate() {
+        place(source.as_raw_fd(), target as c_int, 0)?;
+    }
+    place(kept.as_raw_fd(), count, libc::O_CLOEXEC)?;
+    // The owners' numbers are closed by the range call; dropping them would close others' numbers later.
+    std::mem::forget(keep);
+    std::mem::forget(kept);
+    std::mem::forget(sources);
+    close_from(count + 1)?;
+    Ok(owned(count.into()))
+}
+
+/// Closes every descriptor from `first` up.
+pub fn close_from(first: c_int) -> Result<()> {
+    // SAFETY: closes descriptors that no owner in the helper uses afterwards (callers see to it).
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0) }, "close_range", first).map(drop)
+}
+
+pub fn change_dir(path: &[u8]) -> Result<()> {
+    let c = c_path(path, "chdir")?;
+    // SAFETY: a valid C string.
+    check(unsafe { libc::chdir(c.as_ptr()) }.into(), "chdir", show(path)).map(drop)
+}
+
+/// Replaces this process; returns only when it could not.
+pub fn execute(program: &CStr, argv: &[CString], env: &[CString]) -> SysError {
+    let pointers = |list: &[CString]| list.iter().map(|item| item.as_ptr()).chain([null()]).collect::<Vec<_>>();
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays end with a null pointer and outlive the call.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    SysError::last("execve", format_args!("{program:?}"))
+}
+
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }.into(), "pipe2", "O_CLOEXEC")?;
+    Ok((owned(fds[0].into()), owned(fds[1].into())))
+}
+
+// ---- files ---------------------------------------------------------------------------------------------------------------
+
+/// `struct open_how`, openat2(2), Linux 5.6.
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+const RESOLVE_IN_ROOT: u64 = 0x10;
+
+/// Opens a path as a place only (`O_PATH`), refusing every symlink in it. With a `root`, `/` and `..` stay inside.
+pub fn open_place(root: Option<BorrowedFd<'_>>, path: &[u8]) -> Result<OwnedFd> {
+    let c = c_path(path, "openat2")?;
+    let how = OpenHow {
+        flags: (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64,
+        mode: 0,
+        resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | if root.is_some() { RESOLVE_IN_ROOT } else { 0 },
+    };
+    let at = root.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
+    // SAFETY: string and structure outlive the call; the size given is the structure's.
+    let fd = unsafe { libc::syscall(libc::SYS_openat2, at, c.as_ptr(), &raw const how, size_of::<OpenHow>()) };
+    check(fd, "openat2", show(path)).map(owned)
+}
+
+/// open(2) for reading or writing an existing file.
+pub fn open_file(path: &[u8], flags: c_int) -> Result<OwnedFd> {
+    let c = c_path(path, "open")?;
+    // SAFETY: a valid C string.
+    check(unsafe { libc::open(c.as_ptr(), flags | libc::O_CLOEXEC) }.into(), "open", show(path)).map(owned)
+}
+
+/// A new file below `root`, which must not exist yet.
+pub fn create_file(root: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<OwnedFd> {
+    let relative = c_path(below_root(path), "openat")?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: a valid C string.
+    let fd = unsafe { libc::openat(root.as_raw_fd(), relative.as_ptr(), flags, mode) };
+    check(fd.into(), "openat", show(path)).map(owned)
+}
+
+/// A new directory below `root`; one that is there already is fine.
+pub fn make_dir(root: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+    let relative = c_path(below_root(path), "mkdirat")?;
+    // SAFETY: a valid C string.
+    match check(unsafe { libc::mkdirat(root.as_raw_fd(), relative.as_ptr(), 0o755) }.into(), "mkdirat", show(path)) {
+        Err(error) if error.errno == libc::EEXIST => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+pub fn make_symlink(root: BorrowedFd<'_>, path: &[u8], target: &[u8]) -> Result<()> {
+    let (at, to) = (c_path(below_root(path), "symlinkat")?, c_path(target, "symlinkat")?);
+    // SAFETY: valid C strings.
+    let done = unsafe { libc::symlinkat(to.as_ptr(), root.as_raw_fd(), at.as_ptr()) };
+    check(done.into(), "symlinkat", format_args!("{}, {}", show(target), show(path))).map(drop)
+}
+
+/// A path inside the sandbox, relative to its root: calls with a directory descriptor ignore it for absolute paths.
+fn below_root(path: &[u8]) -> &[u8] {
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
+    if relative.is_empty() { b"." } else { relative }
+}
+
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], what: &'static str) -> Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: pointer and length are of the same slice.
+        let written = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+        if written < 0 {
+            let error = SysError::last("write", what);
+            if error.errno == libc::EINTR {
+                continue;
+            }
+            return Err(error);
+        }
+        bytes = &bytes[written as usize..];
+    }
+    Ok(())
+}
+
+/// Reads a file descriptor from its start to its end, wherever its own position is.
+pub fn read_whole(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let start = bytes.len();
+        bytes.resize(start + 64 * 1024, 0);
+        // SAFETY: the kernel writes at most the 64 KiB that were just added.
+        let read = unsafe { libc::pread(fd.as_raw_fd(), bytes[start..].as_mut_ptr().cast(), 64 * 1024, start as i64) };
+        let read = check(read as c_long, "pread", fd.as_raw_fd())? as usize;
+        bytes.truncate(start + read);
+        if read == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Reads one byte; `None` at the end.
+pub fn read_byte(fd: BorrowedFd<'_>) -> Result<Option<u8>> {
+    let mut byte = 0_u8;
+    loop {
+        // SAFETY: the kernel writes at most one byte.
+        let read = unsafe { libc::read(fd.as_raw_fd(), (&raw mut byte).cast(), 1) };
+        if read >= 0 {
+            return Ok((read == 1).then_some(byte));
+        }
+        let error = SysError::last("read", fd.as_raw_fd());
+        if error.errno != libc::EINTR {
+            return Err(error);
+        }
+    }
+}
+
+/// Owner of what a place-descriptor names.
+pub fn owner_of(fd: BorrowedFd<'_>) -> Result<(u32, u32, u32)> {
+    // SAFETY: `stat` is plain data, which the kernel fills.
+    unsafe {
+        let mut stat: libc::stat = zeroed();
+        let done = libc::fstatat(fd.as_raw_fd(), c"".as_ptr(), &raw mut stat, libc::AT_EMPTY_PATH);
+        check(done.into(), "fstatat", fd.as_raw_fd())?;
+        Ok((stat.st_uid, stat.st_gid, stat.st_mode))
+    }
+}
+
+// ---- mounts --------------------------------------------------------------------------------------------------------------
+
+const OPEN_TREE_CLONE: c_uint = 1;
+const AT_RECURSIVE: c_uint = 0x8000;
+const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 0x04;
+const MOVE_MOUNT_T_EMPTY_PATH: c_uint = 0x40;
+const FSCONFIG_SET_STRING: c_uint = 1;
+const FSCONFIG_CMD_CREATE: c_uint = 6;
+
+pub const MOUNT_RDONLY: u64 = 0x01;
+pub const MOUNT_NOSUID: u64 = 0x02;
+pub const MOUNT_NODEV: u64 = 0x04;
+pub const MOUNT_NOEXEC: u64 = 0x08;
+const MOUNT_IDMAP: u64 = 0x0010_0000;
+
+/// `struct mount_attr`, mount_setattr(2), Linux 5.12.
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns: u64,
+}
+
+/// A detached copy of the mount at a place, with the mounts below it (open_tree(2), Linux 5.2).
+pub fn clone_tree(place: BorrowedFd<'_>, shown: &[u8]) -> Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as c_uint | libc::AT_EMPTY_PATH as c_uint;
+    // SAFETY: a valid C string.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, place.as_raw_fd(), c"".as_ptr(), flags) };
+    check(fd, "open_tree", show(shown)).map(owned)
+}
+
+/// Sets mount flags; `recursive`: on every mount below too, which the old remount cannot. Flags are only ever added.
+pub fn set_mount_flags(mount: BorrowedFd<'_>, set: u64, recursive: bool, shown: &[u8]) -> Result<()> {
+    mount_setattr(mount, MountAttr { set, clear: 0, propagation: 0, userns: 0 }, recursive, shown)
+}
+
+/// Shows the files of a detached mount with other owners: those of `userns`'s map (user_namespaces(7), idmapped mounts).
+pub fn set_mount_ids(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, shown: &[u8]) -> Result<()> {
+    let attr = MountAttr { set: MOUNT_IDMAP, clear: 0, propagation: 0, userns: userns.as_raw_fd() as u64 };
+    mount_setattr(mount, attr, true, shown)
+}
+
+fn mount_setattr(mount: BorrowedFd<'_>, attr: MountAttr, recursive: bool, shown: &[u8]) -> Result<()> {
+    let flags = libc::AT_EMPTY_PATH as c_uint | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: string and structure outlive the call; the size given is the structure's.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    check(done, "mount_setattr", format_args!("{}, {:#x}", show(shown), attr.set)).map(drop)
+}
+
+/// Attaches a detached mount on a place.
+pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, shown: &[u8]) -> Result<()> {
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    let empty = c"".as_ptr();
+    // SAFETY: valid C strings.
+    let done =
+        unsafe { libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), empty, target.as_raw_fd(), empty, flags) };
+    check(done, "move_mount", show(shown)).map(drop)
+}
+
+/// A new, detached file system (fsopen(2), fsconfig(2), fsmount(2), Linux 5.2) with `options` and mount flags.
+pub fn new_filesystem(kind: &'static CStr, options: &[(&CStr, CString)], flags: u64) -> Result<OwnedFd> {
+    let name = kind.to_str().unwrap_or("?");
+    // SAFETY: valid C strings throughout; the kernel copies what it keeps.
+    unsafe {
+        let context = libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1 /* FSOPEN_CLOEXEC */);
+        let context = owned(check(context, "fsopen", name)?);
+        let configure = |command: c_uint, key: *const libc::c_char, value: *const libc::c_char| {
+            libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0)
+        };
+        for (key, value) in options {
+            let done = configure(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr());
+            check(done, "fsconfig", format_args!("{name}, {key:?}={value:?}"))?;
+        }
+        check(configure(FSCONFIG_CMD_CREATE, null(), null()), "fsconfig", format_args!("{name}, FSCONFIG_CMD_CREATE"))?;
+        let mount =
+            libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1 /* FSMOUNT_CLOEXEC */, flags as c_uint);
+        check(mount, "fsmount", name).map(owned)
+    }
+}
+
+/// No mount event passes between this mount namespace and any other.
+pub fn make_mounts_private() -> Result<()> {
+    // SAFETY: valid C strings; source, type and data are ignored for a propagation change.
+    let done = unsafe { libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_PRIVATE, null()) };
+    check(done.into(), "mount", "\"/\", MS_REC|MS_PRIVATE").map(drop)
+}
+
+/// Makes `root` the root of this mount namespace and detaches the old one, with all that hangs on it (pivot_root(2): with "."
+/// twice the old root ends up under the new one's top).
+pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: valid C strings and a descriptor of ours.
+    unsafe {
+        check(libc::fchdir(root.as_raw_fd()).into(), "fchdir", "new root")?;
+        check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()), "pivot_root", "\".\", \".\"")?;
+        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into(), "umount2", "old root, MNT_DETACH")?;
+        check(libc::chdir(c"/".as_ptr()).into(), "chdir", "\"/\"").map(drop)
+    }
+}
+
+// ---- network -------------------------------------------------------------------------------------------------------------
+
+/// Sets the loopback interface of this network namespace up (netdevice(7)).
+pub fn loopback_up() -> Result<()> {
+    // SAFETY: the request structure is plain data of the size that the kernel expects for SIOCSIFFLAGS.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        let socket = owned(check(socket.into(), "socket", "AF_INET, SOCK_DGRAM")?);
+        let mut request: libc::ifreq = zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+        let done = libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request);
+        check(done.into(), "ioctl", "SIOCSIFFLAGS, lo, IFF_UP").map(drop)
+    }
+}
+
+// ---- seccomp -------------------------------------------------------------------------------------------------------------
+
+const SECCOMP_SET_MODE_FILTER: c_uint = 1;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER: c_uint = 1 << 3;
+/// Linux 5.19: a signal does not abort a call that the supervisor has received.
+const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: c_uint = 1 << 5;
+
+/// `struct sock_filter`, <linux/filter.h>.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    pub code: u16,
+    pub jump_true: u8,
+    pub jump_false: u8,
+    pub k: u32,
+}
+
+#[repr(C)]
+struct Program {
+    length: u16,
+    instructions: *const Instruction,
+}
+
+/// Loads a filter for this process and all that it starts (seccomp(2)). With `listener`, returns the notification descriptor.
+pub fn load_filter(program: &[Instruction], listener: bool) -> Result<Option<OwnedFd>> {
+    let length = u16::try_from(program.len()).map_err(|_| SysError {
+        call: "seccomp",
+        arguments: format!("{} instructions", program.len()),
+        errno: libc::E2BIG,
+    })?;
+    let program = Program { length, instructions: program.as_ptr() };
+    let load = |flags: c_uint| {
+        // SAFETY: the program and its instructions outlive the call, which copies them.
+        unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
+    };
+    let shown = |flags: c_uint| format!("SECCOMP_SET_MODE_FILTER, {flags:#x}, {length} instructions");
+    if !listener {
+        return check(load(0), "seccomp", shown(0)).map(|_| None);
+    }
+    let with = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    match check(load(with), "seccomp", shown(with)) {
+        Ok(fd) => Ok(Some(owned(fd))),
+        Err(error) if error.errno == libc::EINVAL => {
+            let plain = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+            check(load(plain), "seccomp", shown(plain)).map(|fd| Some(owned(fd)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `struct seccomp_notif` and `struct seccomp_notif_resp`, <linux/seccomp.h>.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notification {
+    pub id: u64,
+    pub pid: u32,
+    pub flags: u32,
+    pub number: c_int,
+    pub arch: u32,
+    pub instruction_pointer: u64,
+    pub arguments: [u64; 6],
+}
+
+#[repr(C)]
+struct NotificationReply {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+const SECCOMP_USER_NOTIF_FLAG_CONTINUE: u32 = 1;
+/// _IOWR('!', 0, struct seccomp_notif) and _IOWR('!', 1, struct seccomp_notif_resp).
+const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong = 0xc050_2100;
+const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
+
+const _: () = assert!(size_of::<Notification>() == 0x50 && size_of::<NotificationReply>() == 0x18);
+
+/// Takes a waiting notification; blocks when none waits (poll first). `None`: its process died meanwhile.
+pub fn receive_notification(listener: BorrowedFd<'_>) -> Result<Option<Notification>> {
+    // The kernel demands zeroed memory.
+    let mut notification = Notification::default();
+    // SAFETY: the structure has the size that the request number encodes.
+    let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut notification) };
+    match check(done.into(), "ioctl", "SECCOMP_IOCTL_NOTIF_RECV") {
+        Ok(_) => Ok(Some(notification)),
+        Err(error) if matches!(error.errno, libc::ENOENT | libc::EINTR) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The answer to a notified call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The kernel carries the call out.
+    Continue,
+    /// The call fails with this errno.
+    Errno(i32),
+}
+
+/// Answers a notification. One whose process died meanwhile is fine.
+pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> Result<()> {
+    let (error, flags) = match reply {
+        Reply::Continue => (0, SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+        Reply::Errno(errno) => (-errno, 0),
+    };
+    let reply = NotificationReply { id, value: 0, error, flags };
+    // SAFETY: the structure has the size that the request number encodes.
+    let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND as _, &raw const reply) };
+    match check(done.into(), "ioctl", "SECCOMP_IOCTL_NOTIF_SEND") {
+        Err(error) if error.errno != libc::ENOENT => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The standard descriptor 0, which the supervisor made the helper's socket.
+pub fn take_standard_input() -> OwnedFd {
+    owned(0)
+}
+
+/// A close-on-exec copy of a borrowed descriptor.
+pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    fd.try_clone_to_owned()
+}
+
+/// A memfd with `bytes` in it, sealed against every change, at position 0.
+pub fn sealed_memfd(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: a valid C string; then calls on our own descriptor without pointers.
+    unsafe {
+        let fd = [flags | libc::MFD_NOEXEC_SEAL, flags]
+            .into_iter()
+            .map(|flags| libc::memfd_create(name.as_ptr(), flags))
+            .find(|fd| *fd >= 0)
+            .unwrap_or(-1);
+        let file = owned(check(fd.into(), "memfd_create", format_args!("{name:?}"))?);
+        write_all(file.as_fd(), bytes, "memfd")?;
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+        check(libc::fcntl(fd, libc::F_ADD_SEALS, seals).into(), "fcntl", "F_ADD_SEALS")?;
+        check(libc::lseek(fd, 0, libc::SEEK_SET), "lseek", "0")?;
+        Ok(file)
+    }
+}
+
+/// eventfd(2): a counter that is readable while it is not zero.
+pub fn event_fd(nonblocking: bool) -> Result<OwnedFd> {
+    let flags = libc::EFD_CLOEXEC | if nonblocking { libc::EFD_NONBLOCK } else { 0 };
+    // SAFETY: a call without pointers.
+    check(unsafe { libc::eventfd(0, flags) }.into(), "eventfd", "0").map(owned)
+}
+
+/// The Landlock ABI of this kernel (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION).
+pub fn landlock_abi() -> Result<i32> {
+    // SAFETY: with this flag, attributes are null and of size 0.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null::<u8>(), 0, 1) };
+    check(abi, "landlock_create_ruleset", "LANDLOCK_CREATE_RULESET_VERSION").map(|abi| abi as i32)
+}
+
+/// Leaves every supplementary group. Needs privilege in the user namespace, and `setgroups` not denied there.
+pub fn drop_groups() -> Result<()> {
+    // SAFETY: a count of 0 reads no memory.
+    check(unsafe { libc::setgroups(0, null()) }.into(), "setgroups", "0").map(drop)
+}
+
+/// Takes what a signalfd holds; nothing waiting is fine.
+pub fn drain_signal_fd(fd: BorrowedFd<'_>) {
+    let mut buffer = [0_u8; 1024];
+    // SAFETY: the kernel writes at most the buffer's length; the descriptor does not block.
+    while unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) } > 0 {}
+}

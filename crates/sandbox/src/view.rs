@@ -1,0 +1,543 @@
+//! The sandbox's file tree, worked out on the host: which paths are shown, under which names, with which rights.
+//!
+//! Every path is resolved here, component by component, and shown under its resolved name; each symlink on the way is made
+//! again inside, so that the name the caller used works too. Resolution only reads the host. What changes between here and
+//! the mounting is found there, where no symlink is followed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::Bytes;
+use crate::plan::{Access, Bind, LandlockRule, Node, Tmpfs};
+
+/// Where our own files stand inside.
+pub const OWN_DIR: &str = "/.buntime";
+/// The harness, as byte code.
+pub const HARNESS: &str = "/.buntime/worker.pyc";
+/// The policy in force, for the worker to read (`POLICY_PATH`).
+pub const POLICY_COPY: &str = "/.buntime/policy.json";
+/// `HOME` inside: there, empty, read-only.
+pub const HOME: &str = "/home/sandbox";
+
+/// These are never the host's, whatever is granted.
+const OWN_TREES: [&str; 4] = ["/proc", "/sys", "/dev", OWN_DIR];
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Symlinks followed for one path, as the kernel does (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Something to be shown.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Absolute, on the host.
+    pub path: PathBuf,
+    pub access: Access,
+    /// Files in it may be mapped as code. Such a mount is never writable.
+    pub code: bool,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// What the interpreter needs: exempt from the policy, reported as such, left out where it is missing.
+    Runtime,
+    Policy,
+}
+
+/// What of the tree does not come from grants.
+#[derive(Clone, Debug)]
+pub struct Scaffold {
+    /// Exists inside, empty and read-only where no grant covers it.
+    pub cwd: PathBuf,
+    /// The policy in force, as JSON.
+    pub policy: String,
+    /// Host paths that stay hidden (an empty directory) whatever is granted.
+    pub masked: Vec<PathBuf>,
+    /// Bytes of a private, writable `/tmp`; none where a grant names `/tmp` or nothing asked for it.
+    pub private_tmp: Option<u64>,
+}
+
+/// The tree and all that follows from it.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub tree: Vec<Node>,
+    pub landlock: Vec<LandlockRule>,
+    /// Prefixes that can be read and written inside, for the harness's explanations.
+    pub readable: Vec<PathBuf>,
+    pub writable: Vec<PathBuf>,
+    /// What a grant became, where that is not what it says: a symlink's target, a missing path.
+    pub notes: Vec<String>,
+    /// The resolved working directory.
+    pub cwd: PathBuf,
+}
+
+/// A resolved host path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Resolved {
+    real: PathBuf,
+    directory: bool,
+    /// Symlinks on the way: where, and what they hold.
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Works the tree out. Fails only where the host cannot be read for a reason other than a missing path.
+pub fn build(grants: &[Grant], scaffold: &Scaffold) -> io::Result<View> {
+    let mut builder = Builder::default();
+    for grant in grants {
+        builder.grant(grant)?;
+    }
+    builder.finish(scaffold)
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Shown {
+    directory: bool,
+    writable: bool,
+    code: bool,
+    policy: bool,
+}
+
+#[derive(Default)]
+struct Builder {
+    cache: HashMap<PathBuf, Option<PathBuf>>,
+    /// By resolved path, so that parents come before what they hold.
+    shown: BTreeMap<PathBuf, Shown>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    access: BTreeMap<PathBuf, Access>,
+    view: View,
+}
+
+impl Builder {
+    fn grant(&mut self, grant: &Grant) -> io::Result<()> {
+        let path = &grant.path;
+        if OWN_TREES.iter().any(|own| path.starts_with(own)) {
+            // Such a grant names the sandbox's own `/proc` or `/dev`, which is there in any case.
+            self.note_prefixes(path, grant.access);
+            return Ok(());
+        }
+        let resolved = match self.resolve(path) {
+            Ok(resolved) => resolved,
+            Err(error) if is_missing(&error) => {
+                if grant.origin == Origin::Policy {
+                    self.view.notes.push(format!("{} does not exist: nothing is granted", path.display()));
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        };
+        if OWN_TREES.iter().any(|own| resolved.real.starts_with(own)) {
+            let real = resolved.real.display();
+            self.view.notes.push(format!("{} leads to {real}, which is the sandbox's own", path.display()));
+            return Ok(());
+        }
+        if grant.origin == Origin::Policy && resolved.real != *path && !resolved.links.is_empty() {
+            self.view.notes.push(format!("{} is {}", path.display(), resolved.real.display()));
+        }
+        self.note_prefixes(path, grant.access);
+        self.note_prefixes(&resolved.real, grant.access);
+        for (at, target) in resolved.links {
+            self.note_prefixes(&at, Access { read: true, ..Access::default() });
+            self.links.insert(at, target);
+        }
+        if resolved.real == Path::new("/") {
+            return self.grant_everything(grant);
+        }
+        self.show(resolved.real, resolved.directory, grant);
+        Ok(())
+    }
+
+    /// The host's tree, entry by entry: `/proc`, `/sys` and `/dev` stay the sandbox's own.
+    fn grant_everything(&mut self, grant: &Grant) -> io::Result<()> {
+        for entry in std::fs::read_dir("/")? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if OWN_TREES.iter().any(|own| path == Path::new(own)) {
+                continue;
+            }
+            if kind.is_symlink() {
+                self.links.insert(path.clone(), std::fs::read_link(&path)?);
+            } else if !kind.is_socket() && !kind.is_block_device() && !kind.is_char_device() {
+                self.show(path, kind.is_dir(), grant);
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, real: PathBuf, directory: bool, grant: &Grant) {
+        let shown = self.shown.entry(real.clone()).or_default();
+        shown.directory = directory;
+        shown.writable |= grant.access.write;
+        shown.code |= grant.code;
+        shown.policy |= grant.origin == Origin::Policy;
+        let access = self.access.entry(real).or_default();
+        access.read |= grant.access.read;
+        access.write |= grant.access.write;
+        access.execute |= grant.access.execute;
+    }
+
+    fn note_prefixes(&mut self, path: &Path, access: Access) {
+        if access.read {
+            self.view.readable.push(path.to_owned());
+        }
+        if access.write {
+            self.view.writable.push(path.to_owned());
+        }
+    }
+
+    /// Follows a path as the kernel does, noting each symlink.
+    fn resolve(&mut self, path: &Path) -> io::Result<Resolved> {
+        let mut links = Vec::new();
+        let mut real = PathBuf::from("/");
+        let mut rest: Vec<OsString> = names(path).rev().collect();
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&name);
+            match self.link_at(&next)? {
+                None => real = next,
+                Some(target) => {
+                    if links.len() == MAX_LINKS {
+                        return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                    }
+                    rest.extend(names(&target).rev());
+                    if target.is_absolute() {
+                        real = PathBuf::from("/");
+                    }
+                    links.push((next, target));
+                }
+            }
+        }
+        let directory = std::fs::symlink_metadata(&real)?.is_dir();
+        Ok(Resolved { real, directory, links })
+    }
+
+    /// What the symlink at `path` holds; `None` when it is something else.
+    fn link_at(&mut self, path: &Path) -> io::Result<Option<PathBuf>> {
+        if let Some(known) = self.cache.get(path) {
+            return Ok(known.clone());
+        }
+        let target = if std::fs::symlink_metadata(path)?.is_symlink() { Some(std::fs::read_link(path)?) } else { None };
+        self.cache.insert(path.to_owned(), target.clone());
+        Ok(target)
+    }
+
+    fn finish(mut self, scaffold: &Scaffold) -> io::Result<View> {
+        let cwd = self.resolve(&scaffold.cwd);
+        let cwd = cwd.map_err(|error| {
+            io::Error::new(error.kind(), format!("working directory {}: {error}", scaffold.cwd.display()))
+        })?;
+        self.view.cwd = cwd.real.clone();
+
+        let mut tree = Tree::default();
+        for (path, shown) in &self.shown {
+            let above = tree.binds.range::<PathBuf, _>(..path.clone()).rev().find(|(bind, _)| path.starts_with(bind));
+            let inherited = above.map(|(_, shown)| *shown).unwrap_or_default();
+            // What is granted above holds here too. Code stays read-only: what a worker writes never becomes its code by a mount.
+            let code = shown.code || inherited.code;
+            let effective = Shown {
+                directory: shown.directory,
+                writable: (shown.writable || inherited.writable) && !code,
+                code,
+                policy: shown.policy || inherited.policy,
+            };
+            if shown.writable && code {
+                self.view.notes.push(format!("{} holds code of the runtime and stays read-only", path.display()));
+            }
+            let covered =
+                above.is_some() && (effective.writable, effective.code) == (inherited.writable, inherited.code);
+            if !covered {
+                tree.binds.insert(path.clone(), effective);
+            }
+        }
+        for (at, target) in std::mem::take(&mut self.links) {
+            tree.add(Node::Symlink { path: Bytes::from(&at), target: Bytes::from(&target) }, &at);
+        }
+        for (path, shown) in tree.binds.clone() {
+            tree.parents(&path);
+            tree.nodes.push((path.clone(), Node::Bind(bind(&path, shown))));
+        }
+        if !tree.covers(&cwd.real) {
+            tree.dir(&cwd.real);
+        }
+        for masked in &scaffold.masked {
+            if let Ok(Resolved { real, directory: true, .. }) = self.resolve(masked)
+                && tree.covers(&real)
+            {
+                let path = Bytes::from(&real);
+                tree.nodes.push((real, Node::Tmpfs(Tmpfs { path, size_bytes: 4096, inodes: 2, mode: 0 })));
+            }
+        }
+        self.scaffold(&mut tree, scaffold);
+
+        tree.nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.view.tree = tree.nodes.into_iter().map(|(_, node)| node).collect();
+        let rules = self.access.iter().map(|(path, access)| LandlockRule { path: Bytes::from(path), access: *access });
+        self.view.landlock.extend(rules);
+        Ok(self.view)
+    }
+
+    /// `/proc`, `/dev`, scratch space, our own files, and the few files of `/etc` that libraries look for.
+    fn scaffold(&mut self, tree: &mut Tree, scaffold: &Scaffold) {
+        let read = Access { read: true, ..Access::default() };
+        let read_write = Access { read: true, write: true, execute: false };
+        let mut own = |path: &str, access: Access| {
+            self.view.landlock.push(LandlockRule { path: Bytes::from(path), access });
+            self.note_prefixes(Path::new(path), access);
+        };
+        tree.own(Node::Proc { path: Bytes::from("/proc") }, "/proc");
+        own("/proc", read);
+        tree.dir(Path::new("/dev"));
+        own("/dev", read);
+        for device in DEVICES {
+            let path = format!("/dev/{device}");
+            own(&path, read_write);
+            let path = Bytes::from(&path);
+            let source = path.clone();
+            tree.own(
+                Node::Bind(Bind {
+                    source,
+                    path,
+                    directory: false,
+                    writable: false,
+                    exec: false,
+                    device: true,
+                    grant: false,
+                }),
+                &format!("/dev/{device}"),
+            );
+        }
+        for (name, target) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+            let path = format!("/dev/{name}");
+            tree.own(Node::Symlink { path: Bytes::from(&path), target: Bytes::from(target) }, &path);
+        }
+        let scratch = |path: &str, size_bytes: u64| {
+            Node::Tmpfs(Tmpfs { path: Bytes::from(path), size_bytes, inodes: 16_384, mode: 0o1777 })
+        };
+        tree.own(scratch("/dev/shm", 64 << 20), "/dev/shm");
+        own("/dev/shm", read_write);
+        let tmp = Path::new("/tmp");
+        if !tree.covers(tmp) {
+            match scaffold.private_tmp.filter(|_| !tree.binds.keys().any(|bind| bind.starts_with(tmp))) {
+                Some(size) => {
+                    tree.own(scratch("/tmp", size), "/tmp");
+                    own("/tmp", read_write);
+                }
+                None => tree.dir(tmp),
+            }
+        }
+        if !tree.covers(Path::new(HOME)) {
+            tree.dir(Path::new(HOME));
+        }
+        tree.dir(Path::new(OWN_DIR));
+        tree.own(Node::Harness { path: Bytes::from(HARNESS) }, HARNESS);
+        own(HARNESS, read);
+        let policy = scaffold.policy.clone();
+        tree.own(Node::Text { path: Bytes::from(POLICY_COPY), text: policy }, POLICY_COPY);
+        own(POLICY_COPY, read);
+        for (path, text) in [
+            ("/etc/passwd", "root:x:0:0::/:/bin/false\nsandbox:x:1000:1000::/home/sandbox:/bin/false\n"),
+            ("/etc/group", "root:x:0:\nsandbox:x:1000:\n"),
+            ("/etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
+            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+        ] {
+            if !tree.covers(Path::new(path)) {
+                tree.parents(Path::new(path));
+                tree.own(Node::Text { path: Bytes::from(path), text: text.to_owned() }, path);
+                // Not among the readable prefixes: a script that opens one is told of the host's file, which it does not get.
+                self.view.landlock.push(LandlockRule { path: Bytes::from(path), access: read });
+            }
+        }
+    }
+}
+
+fn bind(path: &Path, shown: Shown) -> Bind {
+    Bind {
+        source: Bytes::from(path),
+        path: Bytes::from(path),
+        directory: shown.directory,
+        writable: shown.writable,
+        exec: shown.code,
+        device: false,
+        grant: shown.policy,
+    }
+}
+
+/// The nodes, with the directories that they need.
+#[derive(Default)]
+struct Tree {
+    binds: BTreeMap<PathBuf, Shown>,
+    dirs: BTreeSet<PathBuf>,
+    nodes: Vec<(PathBuf, Node)>,
+}
+
+impl Tree {
+    /// Whether a bind shows this path, at it or above it.
+    fn covers(&self, path: &Path) -> bool {
+        path.ancestors().any(|above| self.binds.contains_key(above))
+    }
+
+    /// A node whose place is nobody else's.
+    fn own(&mut self, node: Node, path: &str) {
+        self.nodes.push((PathBuf::from(path), node));
+    }
+
+    /// A node that a bind above would show anyway.
+    fn add(&mut self, node: Node, path: &Path) {
+        if !self.covers(path) {
+            self.parents(path);
+            self.nodes.push((path.to_owned(), node));
+        }
+    }
+
+    fn dir(&mut self, path: &Path) {
+        self.parents(path);
+        if path != Path::new("/") && self.dirs.insert(path.to_owned()) {
+            self.nodes.push((path.to_owned(), Node::Dir { path: Bytes::from(path) }));
+        }
+    }
+
+    fn parents(&mut self, path: &Path) {
+        let parent = path.parent().filter(|parent| !self.covers(parent) && !self.dirs.contains(*parent));
+        if let Some(parent) = parent.map(Path::to_owned) {
+            self.dir(&parent);
+        }
+    }
+}
+
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn grant(path: &Path, write: bool) -> Grant {
+        let access = Access { read: !write, write, execute: false };
+        Grant { path: path.to_owned(), access, code: false, origin: Origin::Policy }
+    }
+
+    fn view(grants: &[Grant]) -> View {
+        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked: vec![] };
+        build(grants, &scaffold).unwrap()
+    }
+
+    fn binds(view: &View) -> Vec<(PathBuf, bool)> {
+        let binds = view.tree.iter().filter_map(|node| match node {
+            Node::Bind(bind) if !bind.device => Some((bind.path.as_path().to_owned(), bind.writable)),
+            _ => None,
+        });
+        binds.collect()
+    }
+
+    /// A tree of its own, whose real path has no symlink.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn symlinks_on_the_way_are_made_again_and_reported() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("real/deep")).unwrap();
+        symlink("real", dir.join("link")).unwrap();
+        symlink(dir.join("link/deep"), dir.join("absolute")).unwrap();
+        let view = view(&[grant(&dir.join("absolute"), false)]);
+        assert_eq!(binds(&view), [(dir.join("real/deep"), false)]);
+        let links: Vec<_> = view
+            .tree
+            .iter()
+            .filter(|node| matches!(node, Node::Symlink { path, .. } if path.as_path().starts_with(&dir)))
+            .collect();
+        assert_eq!(links.len(), 2, "{links:?}");
+        assert!(view.notes.iter().any(|note| note.contains("real/deep")), "{:?}", view.notes);
+        assert!(view.readable.contains(&dir.join("absolute")));
+    }
+
+    #[test]
+    fn what_is_covered_is_not_mounted_twice_and_what_differs_is() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("a/b")).unwrap();
+        fs::create_dir_all(dir.join("ab")).unwrap();
+        let (a, b, ab) = (dir.join("a"), dir.join("a/b"), dir.join("ab"));
+        assert_eq!(binds(&view(&[grant(&a, false), grant(&b, false)])), [(a.clone(), false)]);
+        assert_eq!(binds(&view(&[grant(&a, false), grant(&b, true)])), [(a.clone(), false), (b.clone(), true)]);
+        assert_eq!(binds(&view(&[grant(&b, false), grant(&a, true)])), [(a.clone(), true)]);
+        let siblings = view(&[grant(&a, false), grant(&ab, true), grant(&b, false)]);
+        assert_eq!(binds(&siblings), [(a, false), (ab, true)]);
+    }
+
+    #[test]
+    fn code_is_never_writable() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("lib")).unwrap();
+        let code = Grant { code: true, origin: Origin::Runtime, ..grant(&dir.join("lib"), false) };
+        let view = view(&[code, grant(&dir, true)]);
+        assert_eq!(binds(&view), [(dir.clone(), true), (dir.join("lib"), false)]);
+    }
+
+    #[test]
+    fn missing_paths_and_loops_grant_nothing() {
+        let (_guard, dir) = place();
+        symlink("loop", dir.join("loop")).unwrap();
+        let missing = view(&[grant(&dir.join("none/at/all"), true)]);
+        assert_eq!(binds(&missing), []);
+        assert!(missing.notes[0].contains("does not exist"), "{:?}", missing.notes);
+        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked: vec![] };
+        let error = build(&[grant(&dir.join("loop"), false)], &scaffold).unwrap_err();
+        assert!(error.to_string().contains("loop"), "{error}");
+    }
+
+    #[test]
+    fn proc_dev_and_sys_are_never_the_hosts() {
+        let (_guard, dir) = place();
+        symlink("/proc/1", dir.join("sneaky")).unwrap();
+        let all =
+            [grant(Path::new("/proc/self/fd"), false), grant(&dir.join("sneaky"), false), grant(Path::new("/"), false)];
+        for (path, _) in binds(&view(&all)) {
+            assert!(!OWN_TREES.iter().any(|own| path.starts_with(own)), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn parents_come_before_what_they_hold() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("x y\n/ü")).unwrap();
+        let view = view(&[grant(&dir.join("x y\n/ü"), false)]);
+        let mut seen = vec![PathBuf::from("/")];
+        for node in &view.tree {
+            let path = match node {
+                Node::Dir { path }
+                | Node::Symlink { path, .. }
+                | Node::Text { path, .. }
+                | Node::Harness { path }
+                | Node::Proc { path } => path,
+                Node::Bind(bind) => &bind.path,
+                Node::Tmpfs(tmpfs) => &tmpfs.path,
+            };
+            let path = path.as_path().to_owned();
+            assert!(path.ancestors().skip(1).any(|above| seen.iter().any(|known| known == above)), "{path:?}");
+            assert!(path.parent().is_none_or(|parent| seen.iter().any(|known| known == parent)), "{path:?}");
+            seen.push(path);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `config.json`: the guide's `SandboxConfig`, its defaults, and what of it is enforced.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// The guide's configuration, every key present.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SandboxConfig {
+    pub security: Security,
+    pub network: Network,
+    pub filesystem: Filesystem,
+    pub resources: Resources,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    pub mode: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub enabled: bool,
+    pub policy: String,
+    pub allow_list: Vec<String>,
+    pub deny_list: Vec<String>,
+    /// New connections per second.
+    pub rate_limit: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// A private, writable `/tmp`.
+    pub allow_write: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    /// MB.
+    pub memory_limit: f64,
+    /// Percent of one core.
+    pub cpu_limit: f64,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            security: Security { mode: "strict".into() },
+            network: Network {
+                enabled: true,
+                policy: "allow_list".into(),
+                allow_list: vec!["*".into()],
+                deny_list: vec![],
+                rate_limit: 5.0,
+            },
+            filesystem: Filesystem { allow_write: false },
+            resources: Resources { memory_limit: 64.0, cpu_limit: 50.0 },
+        }
+    }
+}
+
+/// A value and who gave it: only what was written somewhere is held against what is enforced.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    pub config: SandboxConfig,
+    /// What of the given keys cannot be enforced yet, in words that name file and key.
+    pub unsupported: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Reads `path`, or `config.json` in the working directory, or gives the defaults.
+pub fn load_config(path: Option<&Path>) -> Result<SandboxConfig, Error> {
+    load(path, Path::new("."), None).map(|loaded| loaded.config)
+}
+
+/// As [`load_config`], from `cwd`, with an object merged deeply over it.
+pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Result<Configured, Error> {
+    let mut merged = serde_json::to_value(SandboxConfig::default()).unwrap_or_default();
+    let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], notes: vec![] };
+    if let Some((name, given)) = read(path, cwd, &mut loaded.notes)? {
+        take(&mut merged, &given, &name.display().to_string(), &mut loaded.unsupported)?;
+    }
+    if let Some(given) = over {
+        take(&mut merged, given, "start(configOverride)", &mut loaded.unsupported)?;
+    }
+    loaded.config = serde_json::from_value(merged).map_err(|error| bad(format!("configuration: {error}")))?;
+    Ok(loaded)
+}
+
+fn bad(message: String) -> Error {
+    Error::policy("ERR_BUNTIME_CONFIG", message)
+}
+
+/// The file's object. A `config.json` that was only found, and holds none of our keys, is somebody else's.
+fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Option<(PathBuf, Value)>, Error> {
+    let file = cwd.join(path.unwrap_or(Path::new("config.json")));
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_none() => return Ok(None),
+        Err(error) => return Err(bad(format!("{}: {error}", file.display()))),
+    };
+    let value: Value = serde_json::from_str(&text).map_err(|error| bad(format!("{}: {error}", file.display())))?;
+    let ours = value.as_object().is_some_and(|keys| SECTIONS.iter().any(|(name, _)| keys.contains_key(*name)));
+    if path.is_none() && !ours {
+        notes.push(format!("{} holds none of our keys and is left alone", file.display()));
+        return Ok(None);
+    }
+    Ok(Some((file, value)))
+}
+
+/// The type of a key's value.
+#[derive(Clone, Copy)]
+enum Kind {
+    Bool,
+    Number,
+    OneOf(&'static [&'static str]),
+    Texts,
+}
+
+const SECTIONS: [(&str, &[(&str, Kind)]); 4] = [
+    ("security", &[("mode", Kind::OneOf(&["strict", "monitor"]))]),
+    (
+        "network",
+        &[
+            ("enabled", Kind::Bool),
+            ("policy", Kind::OneOf(&["allow_list", "deny_all"])),
+            ("allow_list", Kind::Texts),
+            ("deny_list", Kind::Texts),
+            ("rate_limit", Kind::Number),
+        ],
+    ),
+    ("filesystem", &[("allow_write", Kind::Bool)]),
+    ("resources", &[("memory_limit", Kind::Number), ("cpu_limit", Kind::Number)]),
+];
+
+/// Checks `given` and merges it over `into`.
+fn take(into: &mut Value, given: &Value, name: &str, unsupported: &mut Vec<String>) -> Result<(), Error> {
+    let sections = object(given, name, "")?;
+    for (section, value) in sections {
+        let known: Vec<&str> = SECTIONS.iter().map(|(known, _)| *known).collect();
+        let Some((_, keys)) = SECTIONS.iter().find(|(known, _)| known == section) else {
+            return Err(unknown(name, section, &known));
+        };
+        for (key, value) in object(value, name, section)? {
+            let path = format!("{section}.{key}");
+            let Some((_, kind)) = keys.iter().find(|(known, _)| known == key) else {
+                return Err(unknown(name, &path, &keys.iter().map(|(known, _)| *known).collect::<Vec<_>>()));
+            };
+            check(value, *kind).map_err(|expected| bad(format!("{name}: {path} is {value}, expected {expected}")))?;
+            if !is_enforced(&path, value) {
+                unsupported.push(format!("{name}: {path} = {value} is not supported yet"));
+            }
+            into[section.as_str()][key.as_str()] = value.clone();
+        }
+    }
+    Ok(())
+}
+
+fn object<'a>(value: &'a Value, name: &str, path: &str) -> Result<&'a Map<String, Value>, Error> {
+    let colon = if path.is_empty() { "" } else { ": " };
+    value.as_object().ok_or_else(|| bad(format!("{name}{colon}{path} is {value}, expected an object")))
+}
+
+fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    bad(format!("{name}: unknown key {path:?}, {}", buntime_policy::did_you_mean(key, known)))
+}
+
+fn check(value: &Value, kind: Kind) -> Result<(), String> {
+    let fits = match kind {
+        Kind::Bool => value.is_boolean(),
+        Kind::Number => value.as_f64().is_some_and(|number| number.is_finite() && number > 0.0),
+        Kind::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+        Kind::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(match kind {
+        Kind::Bool => "true or false".into(),
+        Kind::Number => "a number above 0".into(),
+        Kind::OneOf(words) => format!("one of {words:?}"),
+        Kind::Texts => "a list of strings".into(),
+    })
+}
+
+/// Whether a given value is what is in force: there is no network, and no limit of memory or processor time yet.
+fn is_enforced(path: &str, value: &Value) -> bool {
+    match path {
+        "security.mode" => value == "strict",
+        // No network at all is in force, which no list widens and no list narrows.
+        "network.enabled" | "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
+        "network.allow_list" => value.as_array().is_some_and(|items| items.iter().all(|item| item == "*")),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn over(value: Value) -> Result<Configured, Error> {
+        load(None, Path::new("/nonexistent"), Some(&value))
+    }
+
+    #[test]
+    fn the_guides_defaults() {
+        let config = load(None, Path::new("/nonexistent"), None).unwrap().config;
+        assert_eq!(
+            serde_json::to_value(config).unwrap(),
+            json!({
+                "security": {"mode": "strict"},
+                "network": {"enabled": true, "policy": "allow_list", "allow_list": ["*"], "deny_list": [], "rate_limit": 5.0},
+                "filesystem": {"allow_write": false},
+                "resources": {"memory_limit": 64.0, "cpu_limit": 50.0},
+            })
+        );
+    }
+
+    #[test]
+    fn merges_deeply_and_says_what_is_not_enforced() {
+        let loaded = over(json!({"network": {"enabled": false}, "resources": {"memory_limit": 128}})).unwrap();
+        assert!(!loaded.config.network.enabled);
+        assert_eq!(loaded.config.network.rate_limit, 5.0);
+        assert_eq!(loaded.config.resources.memory_limit, 128.0);
+        assert_eq!(loaded.unsupported, ["start(configOverride): resources.memory_limit = 128 is not supported yet"]);
+        assert!(over(json!({"filesystem": {"allow_write": true}})).unwrap().unsupported.is_empty());
+    }
+
+    #[test]
+    fn errors_name_place_value_and_what_was_expected() {
+        let message = |value| over(value).unwrap_err().message;
+        let unknown = message(json!({"netwrok": {}}));
+        assert!(unknown.contains("\"netwrok\"") && unknown.contains("network"), "{unknown}");
+        let unknown = message(json!({"network": {"ratelimit": 5}}));
+        assert!(unknown.contains("network.ratelimit") && unknown.contains("rate_limit"), "{unknown}");
+        let wrong = message(json!({"filesystem": {"allow_write": "yes"}}));
+        assert!(wrong.contains("filesystem.allow_write is \"yes\", expected true or false"), "{wrong}");
+        assert!(message(json!({"resources": {"cpu_limit": -1}})).contains("above 0"));
+        assert!(message(json!([])).contains("expected an object"));
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_left_alone_unless_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), r#"{"port": 3000}"#).unwrap();
+        let loaded = load(None, dir.path(), None).unwrap();
+        assert_eq!(loaded.config, SandboxConfig::default());
+        assert_eq!(loaded.notes.len(), 1);
+        assert!(load(Some(Path::new("config.json")), dir.path(), None).is_err());
+        assert!(load(Some(Path::new("missing.json")), dir.path(), None).is_err());
+        std::fs::write(dir.path().join("config.json"), "{").unwrap();
+        assert!(load(None, dir.path(), None).unwrap_err().message.contains("config.json"));
+    }
+}

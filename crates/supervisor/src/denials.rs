@@ -1,0 +1,113 @@
+//! What the worker's own hooks report as denied, made into events: by which rule, and how to allow it.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use buntime_ipc::DeniedKind;
+use buntime_policy::{PermissionKind, PolicyStack, Query, hint_flag};
+
+use crate::event::{Denial, Event, Hint};
+
+/// Most different denials that are kept apart; a worker can make up any number.
+const MAX_KEPT: usize = 1000;
+/// Longest text of a denial that is passed on, in bytes.
+const MAX_TEXT: usize = 4096;
+
+/// Counts denials, so that a loop of them is a few events and not a flood.
+#[derive(Default)]
+pub struct Denials {
+    counts: HashMap<(DeniedKey, String, String), u64>,
+}
+
+type DeniedKey = &'static str;
+
+impl Denials {
+    /// A report of the hooks. An event at the 1st, 2nd, 4th, 8th … of its kind.
+    pub fn report(
+        &mut self,
+        stack: &PolicyStack,
+        pid: i32,
+        (kind, operation, target): (DeniedKind, &[u8], &[u8]),
+        batch: &mut Vec<Event>,
+    ) {
+        let (name, permission) = kind_of(kind);
+        let (operation, target) = (text(operation), text(target));
+        let key = (name, operation.clone(), target.clone());
+        if self.counts.len() >= MAX_KEPT && !self.counts.contains_key(&key) {
+            return;
+        }
+        let count = self.counts.entry(key).or_default();
+        *count += 1;
+        if !count.is_power_of_two() {
+            return;
+        }
+        let decision = Query::parse(permission, &target).map(|query| stack.decide(&query)).ok();
+        // The hooks only explain: where the policy itself allows what they report, no rule denied it.
+        let denied_by = decision.filter(|decision| !decision.allowed);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        batch.push(Event::Denied(Box::new(Denial {
+            kind: name,
+            rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
+            source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
+            hint: hint_flag(permission, &target).map(|flag| Hint { flag }),
+            operation,
+            target,
+            pid,
+            count: *count,
+            time: since_epoch.as_millis() as u64,
+        })));
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
+}
+
+fn kind_of(kind: DeniedKind) -> (&'static str, PermissionKind) {
+    let permission = match kind {
+        DeniedKind::Read => PermissionKind::Read,
+        DeniedKind::Write => PermissionKind::Write,
+        DeniedKind::Net => PermissionKind::Net,
+        DeniedKind::Run => PermissionKind::Run,
+        DeniedKind::Env => PermissionKind::Env,
+        DeniedKind::Ffi => PermissionKind::Ffi,
+        DeniedKind::Sys => PermissionKind::Sys,
+    };
+    (permission.as_str(), permission)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_names_its_rule_and_the_flag_that_would_allow_it() {
+        let (mut denials, mut batch) = (Denials::default(), Vec::new());
+        let stack = PolicyStack::deny_all();
+        for _ in 0..5 {
+            denials.report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
+        }
+        let counts: Vec<u64> = batch
+            .iter()
+            .map(|event| match event {
+                Event::Denied(denial) => {
+                    assert_eq!((denial.kind, denial.source.as_str()), ("read", "default"));
+                    assert_eq!(denial.hint.as_ref().unwrap().flag, "--allow-read=/etc/passwd");
+                    denial.count
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(counts, [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_flood_of_different_ones_is_bounded() {
+        let (mut denials, mut batch) = (Denials::default(), Vec::new());
+        for number in 0..MAX_KEPT + 500 {
+            let target = format!("/{number}");
+            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", target.as_bytes()), &mut batch);
+        }
+        assert_eq!(batch.len(), MAX_KEPT);
+    }
+}

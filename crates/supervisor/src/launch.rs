@@ -1,0 +1,465 @@
+//! From options to a running helper: the policy in force, the plan of the sandbox, its descriptors, its process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use buntime_ipc::{Layers, Segment, SetUp};
+use buntime_policy::{
+    Action, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
+};
+use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
+use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
+use buntime_sandbox::view::{self, Grant, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
+use buntime_sandbox::{Bytes, sys};
+use serde_json::Value;
+
+use crate::config::{self, SandboxConfig};
+use crate::error::Error;
+use crate::interpreter::{self, Python};
+use crate::options::{Options, WorkerKind};
+use crate::{files, policies};
+
+/// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
+const PRIVATE_TMP: u64 = 64 << 20;
+
+/// What is in force for one supervisor, settled before anything starts.
+pub struct Settled {
+    pub stack: PolicyStack,
+    pub meta: PolicyMeta,
+    pub config: SandboxConfig,
+    /// Told to the user: a path that does not exist, a setting without effect.
+    pub warnings: Vec<String>,
+    cwd: PathBuf,
+}
+
+/// Everything that a started sandbox gave the host to hold.
+pub struct Launched {
+    pub child: Child,
+    pub helper: SupervisorEnd,
+    pub control: OwnedFd,
+    pub segment: Segment,
+    pub to_host: OwnedFd,
+    pub to_worker: OwnedFd,
+    pub space: OwnedFd,
+    pub stdin: Option<OwnedFd>,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+    /// What the view made of the grants.
+    pub notes: Vec<String>,
+}
+
+/// Reads policy and configuration, and refuses what cannot be enforced.
+pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Settled, Error> {
+    let cwd = match &options.cwd {
+        Some(dir) => std::path::absolute(dir),
+        None => std::env::current_dir(),
+    }
+    .map_err(|error| Error::setup("ERR_BUNTIME_CWD", format!("working directory: {error}")))?;
+    if options.worker == WorkerKind::Bun {
+        return Err(unsupported("the bun worker is not supported yet".into()));
+    }
+    let configured = config::load(options.config_path.as_deref(), &cwd, config_override)?;
+    let mut warnings = configured.notes;
+    let mut keys = Vec::new();
+    let mut stack = PolicyStack::deny_all();
+    if let Some(name) = &options.policy_path {
+        let loaded = policies::find(name, &cwd)?;
+        warnings.extend(loaded.note);
+        keys.push(loaded.key);
+        stack.push_file(loaded.policy, &text(&loaded.base)?).map_err(policies::error)?;
+    }
+    stack.push_flags(&options.permissions, &text(&cwd)?).map_err(policies::error)?;
+    if options.sandbox_enabled {
+        let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
+        problems.extend(configured.unsupported);
+        if !problems.is_empty() {
+            return Err(unsupported(problems.join("; ")));
+        }
+        warnings.extend(buntime_policy::ineffective(&stack).iter().map(ToString::to_string));
+    } else {
+        warnings.push(
+            "no sandbox: nothing of the policy is enforced by the kernel, the worker can do all that you can".into(),
+        );
+    }
+    if allows_everything(&stack) {
+        warnings.push("--allow-all does not open the network yet: the worker has none".into());
+    }
+    for name in options.env.keys() {
+        if is_reserved_env(name) || name.is_empty() || name.contains(['=', '\0']) {
+            return Err(Error::policy("ERR_BUNTIME_OPTION", format!("env: {name:?} cannot be given to a worker")));
+        }
+    }
+    let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
+    Ok(Settled { stack, meta, config: configured.config, warnings, cwd })
+}
+
+fn unsupported(what: String) -> Error {
+    Error::policy("ERR_BUNTIME_UNSUPPORTED", what).with_hint(
+        "what cannot be enforced is refused, not ignored; remove it, or wait for the version that enforces it",
+    )
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::policy(
+            "ERR_BUNTIME_CWD",
+            format!("{}: relative paths need a directory whose name is UTF-8", path.display()),
+        )
+    })
+}
+
+fn humantime_now() -> String {
+    let now = std::time::SystemTime::now();
+    let seconds = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    iso_8601(seconds)
+}
+
+/// Seconds since the epoch as `2026-01-31T23:59:59Z` (the civil calendar by Howard Hinnant's algorithm).
+fn iso_8601(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Plans the sandbox and starts its helper. Runs on the launcher thread, which lives as long as the process does: the
+/// helper dies with the thread that started it.
+pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
+    let python = Python::find(options.interpreter.as_deref(), &settled.cwd)?;
+    write_active(options, settled)?;
+    let policy = serde_json::to_string_pretty(&settled.stack.normalized()).unwrap_or_default();
+    let io = |error: io::Error| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
+    let call = |error: sys::SysError| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
+
+    let segment = Segment::create(options.shm_size).map_err(io)?;
+    let (to_host, to_worker, space) =
+        (sys::event_fd(true).map_err(call)?, sys::event_fd(false).map_err(call)?, sys::event_fd(false).map_err(call)?);
+    let (control, worker_control) = control_pair().map_err(io)?;
+    let (stdin_read, stdin_write) = sys::pipe().map_err(call)?;
+    let (stdout, worker_stdout) = output_pipe().map_err(io)?;
+    let (stderr, worker_stderr) = output_pipe().map_err(io)?;
+
+    let grants = grants(options, settled, &python)?;
+    let scaffold = Scaffold {
+        cwd: settled.cwd.clone(),
+        policy: policy.clone(),
+        private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
+        masked: interpreter::cache_dir().into_iter().collect(),
+    };
+    let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
+
+    let everything = allows_everything(&settled.stack);
+    let mut set_up = SetUp::default();
+    for arg in &options.args {
+        set_up.arg(arg.as_bytes());
+    }
+    for path in &view.readable {
+        set_up.readable(path.as_os_str().as_encoded_bytes());
+    }
+    for path in &view.writable {
+        set_up.writable(path.as_os_str().as_encoded_bytes());
+    }
+    if let Some(entry) = &options.entry {
+        set_up.entry(entry.as_os_str().as_encoded_bytes());
+    }
+    let kernel = options.sandbox_enabled;
+    set_up.layers(Layers { kernel, read_all: everything, write_all: everything, net: !kernel, exec: everything });
+    let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;
+    let harness = sys::sealed_memfd(c"buntime-harness", &python.harness).map_err(call)?;
+    let policy_file = sys::sealed_memfd(c"buntime-policy", policy.as_bytes()).map_err(call)?;
+
+    let mut worker_fds = vec![
+        stdin_read.as_fd(),
+        worker_stdout.as_fd(),
+        worker_stderr.as_fd(),
+        worker_control.as_fd(),
+        segment.as_fd(),
+        to_host.as_fd(),
+        to_worker.as_fd(),
+        space.as_fd(),
+        set_up.as_fd(),
+    ];
+    // Without a file system of its own the worker finds its two files behind descriptors.
+    let (harness_path, policy_path) = if kernel {
+        (HARNESS.to_owned(), POLICY_COPY.to_owned())
+    } else {
+        let first = worker_fds.len();
+        worker_fds.extend([harness.as_fd(), policy_file.as_fd()]);
+        (format!("/proc/self/fd/{first}"), format!("/proc/self/fd/{}", first + 1))
+    };
+
+    let identity = identity()?;
+    let argv: Vec<OsString> = [
+        python.executable.clone().into_os_string(),
+        "-I".into(),
+        "-S".into(),
+        harness_path.into(),
+        "fd:3".into(),
+        "fd:4".into(),
+        segment.size().to_string().into(),
+    ]
+    .into();
+    let plan = Plan {
+        enforced: kernel,
+        identity,
+        hostname: "sandbox".into(),
+        tree: view.tree,
+        landlock: view.landlock,
+        seccomp: SeccompPlan {
+            deny: settled.stack.normalized().anti_escape.deny_syscalls,
+            exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
+        },
+        worker: Worker {
+            program: Bytes::from(&python.executable),
+            argv: argv.iter().map(Bytes::from).collect(),
+            env: environment(options, settled, &policy_path)?,
+            cwd: Bytes::from(&view.cwd),
+        },
+    };
+    let plan = serde_json::to_vec(&plan)
+        .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
+    let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
+
+    let (helper, helper_socket) = message::pair().map_err(io)?;
+    let mut child = spawn_helper(helper_socket)?;
+    let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), worker: worker_fds };
+    if let Err(error) = helper.launch(fds) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Error::setup(
+            "ERR_BUNTIME_HELPER",
+            format!("buntime-init ended before it was told anything: {error}"),
+        ));
+    }
+    Ok(Launched {
+        child,
+        helper,
+        control,
+        segment,
+        to_host,
+        to_worker,
+        space,
+        // A writing end that nobody holds is the end of the worker's input.
+        stdin: options.stdin.then_some(stdin_write),
+        stdout,
+        stderr,
+        notes: view.notes,
+    })
+}
+
+/// The policy in force and its metadata, where the caller wants them written.
+fn write_active(options: &Options, settled: &Settled) -> Result<(), Error> {
+    let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
+        let Some(path) = path else { return Ok(()) };
+        let path = settled.cwd.join(path);
+        let text = value.map_err(io::Error::other);
+        text.and_then(|text| files::replace(&path, text.as_bytes()))
+            .map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
+    };
+    write(&options.active_policy_path, serde_json::to_string_pretty(&settled.stack.normalized()))?;
+    write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
+}
+
+/// What the sandbox shows: the runtime, what the policy allows, and the script.
+fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<Grant>, Error> {
+    let mut grants = python.grants();
+    let mut grant = |path: PathBuf, access: Access| {
+        grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
+    };
+    for rule in settled.stack.rules().filter(|rule| rule.action == Action::Allow) {
+        match &rule.target {
+            Target::Fs { path, perms } => {
+                let has = |group: &[_]| group.iter().all(|perm| perms.contains(perm));
+                let access = Access { read: has(READ_PERMS), write: has(WRITE_PERMS), execute: false };
+                grant(PathBuf::from(path.to_string()), access);
+            }
+            Target::Everything => {
+                grant(PathBuf::from("/"), Access { read: true, write: true, execute: true });
+            }
+            _ => {}
+        }
+    }
+    if let Some(entry) = &options.entry {
+        grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
+    }
+    Ok(grants)
+}
+
+fn allows_everything(stack: &PolicyStack) -> bool {
+    stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
+}
+
+/// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the caller
+/// gave by value.
+fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Result<Vec<Bytes>, Error> {
+    let mut values: BTreeMap<OsString, OsString> = BTreeMap::new();
+    let constants = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+    values.extend(constants.map(|(name, value)| (name.into(), value.into())));
+    for (name, value) in std::env::vars_os() {
+        let allowed = name.to_str().is_some_and(|name| {
+            !is_reserved_env(name)
+                && (!options.sandbox_enabled
+                    || Query::env(name).is_ok_and(|query| settled.stack.decide(&query).allowed))
+        });
+        if allowed {
+            values.insert(name, value);
+        }
+    }
+    values.extend(options.env.iter().map(|(name, value)| (name.into(), value.into())));
+    values.insert("POLICY_PATH".into(), policy_path.into());
+    values.insert("PYTHONUNBUFFERED".into(), "1".into());
+    let entries = values.into_iter().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        Bytes::from(&name)
+    });
+    Ok(entries.collect())
+}
+
+/// Our end does not block and is told who writes (unix(7), SO_PASSCRED).
+fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = sys::socket_pair(libc::SOCK_STREAM)?;
+    nix::sys::socket::setsockopt(&ours, nix::sys::socket::sockopt::PassCred, &true)?;
+    nonblocking(&ours)?;
+    Ok((ours, theirs))
+}
+
+/// The reading end does not block; the worker's does, so that a slow reader slows it.
+fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    nonblocking(&read)?;
+    Ok((read, write))
+}
+
+fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it gets an id of
+/// its own, drawn from the caller's map, so that two sandboxes do not share one either.
+fn identity() -> Result<Identity, Error> {
+    let (uid, gid) = sys::effective_ids();
+    let inner = Identity::INNER;
+    if uid != 0 {
+        return Ok(Identity { outer_uid: uid, outer_gid: gid, inner_uid: inner, inner_gid: inner });
+    }
+    let draw = |map: &str| {
+        let text = std::fs::read_to_string(map)
+            .map_err(|error| Error::setup("ERR_BUNTIME_IDENTITY", format!("{map}: {error}")))?;
+        unprivileged_id(&text, random()).ok_or_else(|| {
+            Error::setup(
+                "ERR_BUNTIME_IDENTITY",
+                format!("{map} holds no id that the worker could have: {:?}", text.trim()),
+            )
+            .with_hint("run as an ordinary user, or in a user namespace that maps more than root")
+        })
+    };
+    Ok(Identity {
+        outer_uid: draw("/proc/self/uid_map")?,
+        outer_gid: draw("/proc/self/gid_map")?,
+        inner_uid: inner,
+        inner_gid: inner,
+    })
+}
+
+/// An id of the map (user_namespaces(7): lines of inside, outside, length) that belongs to no ordinary user: from the upper half
+/// of its longest line, above 65,535 where it reaches that far.
+fn unprivileged_id(map: &str, random: u64) -> Option<u32> {
+    let lines = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
+        let (start, _, length) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        Some((start, length))
+    });
+    let (start, length) = lines.max_by_key(|(_, length)| *length)?;
+    // The last two ids of a full map mean "no id" and "unchanged".
+    let end = (start + length).min(u64::from(u32::MAX) - 1);
+    let from = (start + length / 2).max(1000);
+    let span = end.checked_sub(from).filter(|span| *span > 0)?;
+    let id = from + random % span;
+    // 65534 is everybody's "nobody".
+    u32::try_from(if id == 65_534 { id - 1 } else { id }).ok()
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    // Each RandomState has keys of its own, from the system's random source.
+    RandomState::new().build_hasher().finish()
+}
+
+static INIT_PATH: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where `buntime-init` lies, for embedders that know: the addon finds it beside itself. `BUNTIME_INIT_PATH` goes before it.
+pub fn set_init_path(path: PathBuf) {
+    // The first answer stays: all callers of one process mean the same installation.
+    let _ = INIT_PATH.set(path);
+}
+
+fn init_path() -> Result<PathBuf, Error> {
+    if let Some(path) = std::env::var_os("BUNTIME_INIT_PATH").filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    if let Some(path) = INIT_PATH.get() {
+        return Ok(path.clone());
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("buntime-init")));
+    beside.ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "buntime-init cannot be found: this program has no path"))
+}
+
+fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
+    let path = init_path()?;
+    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process.
+    Command::new(&path)
+        .env_clear()
+        .stdin(Stdio::from(File::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => "reinstall the package, or name the helper with BUNTIME_INIT_PATH",
+                io::ErrorKind::PermissionDenied => {
+                    "it needs its executable bit and a file system that is not mounted noexec"
+                }
+                _ => "the host may be out of processes or memory",
+            };
+            Error::setup("ERR_BUNTIME_HELPER", format!("{}: {error}", path.display())).with_hint(hint)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(iso_8601(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso_8601(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(iso_8601(4_102_444_799), "2099-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_root_callers_worker_is_never_root_nor_a_user() {
+        for seed in [0, 1, u64::MAX, 0x9e37_79b9_7f4a_7c15] {
+            let whole = unprivileged_id("         0          0 4294967295\n", seed).unwrap();
+            assert!(whole >= 1 << 30, "{whole}");
+            let container = unprivileged_id("0 100000 65536", seed).unwrap();
+            assert!((32_768..65_536).contains(&container) && container != 65_534, "{container}");
+        }
+        assert_eq!(unprivileged_id("0 1000 1", 7), None, "root of a map with root alone");
+        assert_eq!(unprivileged_id("", 7), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a supervisor is made with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use buntime_policy::Permissions;
+
+/// The default size of the shared segment: two rings of half of it.
+pub const DEFAULT_SHM_SIZE: usize = 1024 * 1024;
+/// Smallest and largest segment accepted, in bytes.
+pub const SHM_SIZE_RANGE: std::ops::RangeInclusive<usize> = 4096..=1024 * 1024 * 1024;
+/// Longest source text that `send_code` takes, in bytes.
+pub const MAX_CODE: usize = 64 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkerKind {
+    #[default]
+    Python,
+    Bun,
+}
+
+/// Everything that [`crate::Supervisor::new`] takes; `Default` denies everything.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of a policy file, or the bare name of a shipped policy.
+    pub policy_path: Option<String>,
+    /// Flags of the command line, or the `permissions` option.
+    pub permissions: Permissions,
+    pub active_policy_path: Option<PathBuf>,
+    pub active_policy_meta_path: Option<PathBuf>,
+    /// Bytes, both rings together.
+    pub shm_size: usize,
+    pub worker: WorkerKind,
+    /// A `python3`; found on PATH when absent.
+    pub interpreter: Option<PathBuf>,
+    /// False: no kernel layer at all.
+    pub sandbox_enabled: bool,
+    /// The worker's working directory, a host path; the caller's own when absent.
+    pub cwd: Option<PathBuf>,
+    /// Values for the worker's environment, allowed by being given here.
+    pub env: BTreeMap<String, String>,
+    /// `sys.argv[1:]`.
+    pub args: Vec<String>,
+    /// The script that [`Run::File`] will name: readable inside whatever the policy says.
+    pub entry: Option<PathBuf>,
+    /// Keep the worker's stdin open, to be had by [`crate::Supervisor::take_stdin`]; else it is at its end.
+    pub stdin: bool,
+    /// A configuration file that the caller names; `config.json` in the working directory when absent.
+    pub config_path: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy_path: None,
+            permissions: Permissions::default(),
+            active_policy_path: None,
+            active_policy_meta_path: None,
+            shm_size: DEFAULT_SHM_SIZE,
+            worker: WorkerKind::default(),
+            interpreter: None,
+            sandbox_enabled: true,
+            cwd: None,
+            env: BTreeMap::new(),
+            args: Vec::new(),
+            entry: None,
+            stdin: false,
+            config_path: None,
+        }
+    }
+}
+
+/// One thing to execute.
+#[derive(Clone, Debug)]
+pub enum Run {
+    /// A piece of a session: globals persist, the value of a last expression is shown.
+    Code(String),
+    /// The script `Options::entry`, read inside the sandbox.
+    File,
+    /// Source from the command line (`-c`).
+    Command(String),
+    /// Source that was read from standard input (`-`).
+    Stdin(String),
+}

@@ -1,0 +1,103 @@
+//! What `/proc` says of a worker, from outside: which layers are in force, and what it uses.
+
+use std::fs;
+
+use buntime_sandbox::message::Built;
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::event::{Enforcement, LandlockInForce, Namespaces, ProcessStats};
+
+/// Reads back what the kernel enforces on `pid`. What cannot be read is not claimed.
+pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforcement {
+    let mut notes = built.notes.clone();
+    let status = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
+    if status.is_empty() {
+        notes.push("the worker's /proc entry cannot be read: nothing is claimed of its namespaces and filter".into());
+    }
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim).unwrap_or_default()
+    };
+    let apart = |kind: &str| {
+        let link = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+        match (pid.and_then(|pid| link(&pid.to_string())), link("self")) {
+            (Some(theirs), Some(ours)) => theirs != ours,
+            _ => false,
+        }
+    };
+    let namespaces = Namespaces {
+        user: apart("user"),
+        mount: apart("mnt"),
+        pid: apart("pid"),
+        net: apart("net"),
+        ipc: apart("ipc"),
+        uts: apart("uts"),
+        cgroup: apart("cgroup"),
+    };
+    let seccomp = field("Seccomp") == "2";
+    let no_capabilities = ["CapPrm", "CapEff", "CapBnd", "CapAmb"]
+        .iter()
+        .all(|set| !field(set).is_empty() && field(set).bytes().all(|digit| digit == b'0'));
+    let all = [
+        namespaces.user,
+        namespaces.mount,
+        namespaces.pid,
+        namespaces.net,
+        namespaces.ipc,
+        namespaces.uts,
+        namespaces.cgroup,
+        seccomp,
+        no_capabilities,
+        field("NoNewPrivs") == "1",
+        built.landlock_abi > 0,
+    ];
+    if enforced && !built.exec_gate {
+        notes.push("programs may be executed where mounts and Landlock let them".into());
+    }
+    Enforcement {
+        tier: if enforced && all.iter().all(|layer| *layer) { "full" } else { "none" },
+        namespaces,
+        landlock: (built.landlock_abi > 0).then_some(LandlockInForce { abi: built.landlock_abi }),
+        seccomp,
+        limits: "rlimit",
+        network: "none",
+        notes,
+    }
+}
+
+/// The pid of a process as its innermost pid namespace numbers it; `None` where that cannot be read.
+pub fn innermost_pid(pid: u32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
+}
+
+/// Memory and processor time of one process, sampled.
+#[derive(Default)]
+pub struct Sampler {
+    peak: u64,
+    last: Option<(std::time::Instant, u64)>,
+}
+
+impl Sampler {
+    /// Zeros when the process is gone.
+    pub fn sample(&mut self, pid: i32) -> ProcessStats {
+        let unit =
+            |var: SysconfVar| sysconf(var).ok().flatten().and_then(|value| u64::try_from(value).ok()).unwrap_or(1);
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        let pages: u64 = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        let rss = pages * unit(SysconfVar::PAGE_SIZE);
+        self.peak = self.peak.max(rss);
+
+        // Fields 14 and 15, counted behind the parenthesised name, which may hold anything (proc_pid_stat(5)).
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
+        let now = std::time::Instant::now();
+        let cpu_percent = self.last.map_or(0.0, |(then, before)| {
+            let seconds = ticks.saturating_sub(before) as f64 / unit(SysconfVar::CLK_TCK) as f64;
+            100.0 * seconds / now.duration_since(then).as_secs_f64().max(0.001)
+        });
+        self.last = Some((now, ticks));
+        ProcessStats { rss, peak: self.peak, limit: 0, cpu_percent }
+    }
+}

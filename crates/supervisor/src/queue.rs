@@ -1,0 +1,125 @@
+//! What waits to be executed: text on its way into the ring, in parts where it is longer than the ring.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use buntime_ipc::{Full, Lie, Producer, RunWhat, ToWorker};
+use buntime_sandbox::sys;
+
+use crate::error::Error;
+use crate::options::{MAX_CODE, Run};
+
+/// Most bytes of source that wait, over all queued executions.
+const MAX_QUEUED: usize = 4 * MAX_CODE;
+
+/// The way to a running worker.
+pub struct Wire {
+    pub producer: Producer,
+    pub to_worker: OwnedFd,
+}
+
+struct Item {
+    kind: ToWorker,
+    text: Vec<u8>,
+    sent: usize,
+}
+
+/// First in, first out. Before there is a worker everything waits here.
+#[derive(Default)]
+pub struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Takes an execution, or says why its text cannot be.
+    pub fn push(&mut self, run: Run, entry: &[u8]) -> Result<(), Error> {
+        let (kind, text) = match run {
+            Run::Code(text) => (ToWorker::Code, text.into_bytes()),
+            Run::File => (ToWorker::Run(RunWhat::File), entry.to_vec()),
+            Run::Command(text) => (ToWorker::Run(RunWhat::Command), text.into_bytes()),
+            Run::Stdin(text) => (ToWorker::Run(RunWhat::Stdin), text.into_bytes()),
+        };
+        if text.len() > MAX_CODE {
+            let length = text.len();
+            return Err(Error::other(
+                "ERR_BUNTIME_CODE_TOO_LONG",
+                format!("code of {length} bytes, expected at most {MAX_CODE}"),
+            ));
+        }
+        if self.bytes + text.len() > MAX_QUEUED {
+            return Err(Error::other(
+                "ERR_BUNTIME_QUEUE_FULL",
+                format!("{} bytes of code wait already, expected at most {MAX_QUEUED}", self.bytes),
+            ));
+        }
+        self.bytes += text.len();
+        self.items.push_back(Item { kind, text, sent: 0 });
+        Ok(())
+    }
+
+    /// The last thing that a worker is told.
+    pub fn push_shutdown(&mut self) {
+        self.items.push_back(Item { kind: ToWorker::Shutdown, text: Vec::new(), sent: 0 });
+    }
+
+    /// Moves as much into the ring as fits, and wakes the worker when something did.
+    pub fn flush(&mut self, wire: &mut Wire) -> Result<(), Lie> {
+        // A quarter of the ring: the worker reads one part while the next is written.
+        let most = (wire.producer.max_payload() / 4).max(1);
+        let mut pushed = false;
+        while let Some(item) = self.items.front_mut() {
+            let rest = &item.text[item.sent..];
+            let (kind, part) = if rest.len() > most { (ToWorker::CodePart, &rest[..most]) } else { (item.kind, rest) };
+            let (head, length) = kind.head();
+            match wire.producer.push(&[&head[..length], part])? {
+                Ok(()) => {}
+                Err(Full { .. }) => break,
+            }
+            pushed = true;
+            item.sent += part.len();
+            self.bytes -= part.len();
+            if kind == item.kind && item.sent == item.text.len() {
+                self.items.pop_front();
+            }
+        }
+        if pushed {
+            wake(&wire.to_worker);
+        }
+        Ok(())
+    }
+}
+
+/// Adds 1 to an eventfd. It can only fail by blocking at 2^64 - 2, which nobody reaches.
+pub fn wake(eventfd: &OwnedFd) {
+    let _ = sys::write_all(eventfd.as_fd(), &1_u64.to_ne_bytes(), "eventfd");
+}
+
+#[cfg(test)]
+mod tests {
+    use buntime_ipc::Segment;
+
+    use super::*;
+
+    #[test]
+    fn text_longer_than_the_ring_goes_in_parts_and_none_is_lost() {
+        let (_, producer, _) = Segment::create(4096).unwrap().host_ends();
+        let mut wire = Wire { producer, to_worker: sys::event_fd(true).unwrap() };
+        let mut queue = Queue::default();
+        queue.push(Run::Code("x".repeat(10_000)), b"").unwrap();
+        queue.flush(&mut wire).unwrap();
+        assert!(queue.bytes > 8_000, "the ring holds what fits: {}", queue.bytes);
+        assert_eq!(queue.items.len(), 1);
+    }
+
+    #[test]
+    fn too_much_is_an_error_that_says_how_much_is_not() {
+        let mut queue = Queue::default();
+        let long = queue.push(Run::Code("x".repeat(MAX_CODE + 1)), b"").unwrap_err();
+        assert!(long.message.contains(&MAX_CODE.to_string()), "{long}");
+        for _ in 0..4 {
+            queue.push(Run::Code("x".repeat(MAX_CODE)), b"").unwrap();
+        }
+        assert_eq!(queue.push(Run::Code("x".into()), b"").unwrap_err().code, "ERR_BUNTIME_QUEUE_FULL");
+    }
+}

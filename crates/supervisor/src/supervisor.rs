@@ -1,0 +1,253 @@
+//! The supervisor: one sandbox, its worker, and the executions in it. Its owner's side; [`crate::worker`] is the other.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use buntime_policy::{NormalizedPolicy, PolicyMeta};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::SandboxConfig;
+use crate::error::Error;
+use crate::event::{Enforcement, EventSink, Phase, WorkerState};
+use crate::options::{Options, Run, SHM_SIZE_RANGE};
+use crate::queue::{Queue, Wire};
+use crate::{threads, worker};
+
+/// What `interrupt` did.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interrupted {
+    /// Whether the worker's globals are gone.
+    pub state_lost: bool,
+}
+
+/// How the worker process ended, from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Exited(i32),
+    Signalled(i32),
+    /// It never started.
+    Never,
+}
+
+/// `getSnapshot()`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    pub policy: Option<NormalizedPolicy>,
+    pub policy_meta: Option<PolicyMeta>,
+    pub config: Option<SandboxConfig>,
+    pub enforcement: Option<Enforcement>,
+    pub state: WorkerState,
+}
+
+/// What the owner asks of the worker's task.
+pub(crate) enum Command {
+    Interrupt(oneshot::Sender<Interrupted>),
+    Stop { grace: Option<Duration>, reply: oneshot::Sender<Ended> },
+    Kill,
+    Resume,
+}
+
+/// Where a supervisor is in its one life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    New,
+    /// From `start` on: code is accepted.
+    Open,
+    /// From `stop` on: what was accepted is finished.
+    Closing,
+    Over(Ended),
+}
+
+/// Shared by the owner and the worker's task.
+pub(crate) struct Core {
+    pub options: Options,
+    pub sink: Arc<dyn EventSink>,
+    shared: Mutex<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub life: Life,
+    pub queue: Queue,
+    /// The way to the worker, once there is one.
+    pub wire: Option<Wire>,
+    /// Executions that `run` took.
+    pub accepted: u32,
+    pub stdin: Option<OwnedFd>,
+    pub commands: Option<mpsc::UnboundedSender<Command>>,
+    pub snapshot: Snapshot,
+}
+
+impl Core {
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
+        // A panic while it was held can only have left a half-filled snapshot.
+        self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn command(&self, command: Command) -> Result<(), Command> {
+        match &self.shared().commands {
+            Some(commands) => commands.send(command).map_err(|unsent| unsent.0),
+            None => Err(command),
+        }
+    }
+}
+
+/// One sandbox. All methods may be called from any thread, at any time; futures need no runtime of the caller's. Dropping it
+/// kills what runs.
+pub struct Supervisor {
+    core: Arc<Core>,
+}
+
+impl Supervisor {
+    /// Checks the options; touches nothing outside the process.
+    pub fn new(options: Options, sink: Arc<dyn EventSink>) -> Result<Self, Error> {
+        if !SHM_SIZE_RANGE.contains(&options.shm_size) {
+            return Err(Error::policy(
+                "ERR_BUNTIME_OPTION",
+                format!(
+                    "shmSize is {}, expected {} to {} bytes",
+                    options.shm_size,
+                    SHM_SIZE_RANGE.start(),
+                    SHM_SIZE_RANGE.end()
+                ),
+            ));
+        }
+        let shared = Shared {
+            life: Life::New,
+            queue: Queue::default(),
+            wire: None,
+            accepted: 0,
+            stdin: None,
+            commands: None,
+            snapshot: Snapshot {
+                policy: None,
+                policy_meta: None,
+                config: None,
+                enforcement: None,
+                state: WorkerState::new(Phase::Stopped),
+            },
+        };
+        Ok(Self { core: Arc::new(Core { options, sink, shared: Mutex::new(shared) }) })
+    }
+
+    /// Resolves when the worker is ready. `config_override` is merged deeply over the configuration file.
+    pub fn start(&self, config_override: Option<Value>) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+        let begun = self.begin(config_override);
+        async move {
+            let lost = || Error::other("ERR_BUNTIME_INTERNAL", "the supervisor's thread is gone; this is a bug");
+            begun?.await.map_err(|_| lost())?
+        }
+    }
+
+    fn begin(&self, config_override: Option<Value>) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+        let (commands, orders) = mpsc::unbounded_channel();
+        {
+            let mut shared = self.core.shared();
+            if shared.life != Life::New {
+                let what = if shared.life == Life::Open { "has started already" } else { "has been stopped" };
+                return Err(Error::other("ERR_BUNTIME_STATE", format!("start(): the supervisor {what}")));
+            }
+            shared.life = Life::Open;
+            shared.commands = Some(commands);
+        }
+        let (started, result) = oneshot::channel();
+        threads::on_reader(worker::run(self.core.clone(), config_override, orders, started))?;
+        Ok(result)
+    }
+
+    /// Queues an execution. `Ok(false)` before `start` and after the end; an error when the text is too long.
+    pub fn run(&self, run: Run) -> Result<bool, Error> {
+        let entry = self.core.options.entry.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
+        let mut shared = self.core.shared();
+        if shared.life != Life::Open {
+            return Ok(false);
+        }
+        shared.queue.push(run, entry)?;
+        shared.accepted += 1;
+        shared.flush();
+        Ok(true)
+    }
+
+    /// Interrupts the execution under way (KeyboardInterrupt), or the next when code waits. Resolves when it has ended, or
+    /// after 2 s when it goes on all the same.
+    pub fn interrupt(&self) -> impl Future<Output = Result<Interrupted, Error>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.core.command(Command::Interrupt(reply)).is_ok();
+        async move {
+            // Without a worker there is no state either.
+            let gone = Interrupted { state_lost: true };
+            Ok(if asked { answer.await.unwrap_or(gone) } else { gone })
+        }
+    }
+
+    /// Idempotent. Lets queued code and exit handlers finish for `grace` (`None`: for ever), then kills.
+    pub fn stop(&self, grace: Option<Duration>) -> impl Future<Output = Ended> + Send + 'static {
+        let core = self.core.clone();
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut shared = core.shared();
+            match shared.life {
+                Life::New => shared.life = Life::Over(Ended::Never),
+                Life::Open => {
+                    shared.life = Life::Closing;
+                    shared.queue.push_shutdown();
+                    shared.flush();
+                }
+                Life::Closing | Life::Over(_) => {}
+            }
+        }
+        // When the task is gone the answer stands in `life`.
+        let _ = core.command(Command::Stop { grace, reply });
+        async move {
+            match answer.await {
+                Ok(ended) => ended,
+                Err(_) => match core.shared().life {
+                    Life::Over(ended) => ended,
+                    _ => Ended::Never,
+                },
+            }
+        }
+    }
+
+    /// Kills the sandbox now; what runs ends with an `exec_end` like any other end.
+    pub fn kill(&self) {
+        // When the task is gone, so is the sandbox.
+        let _ = self.core.command(Command::Kill);
+    }
+
+    /// The sink has room again after [`crate::Flow::Pause`].
+    pub fn resume(&self) {
+        let _ = self.core.command(Command::Resume);
+    }
+
+    /// The worker's stdin, once, when `Options::stdin` is set and the worker has started.
+    pub fn take_stdin(&self) -> Option<OwnedFd> {
+        self.core.shared().stdin.take()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.core.shared().snapshot.clone()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Shared {
+    /// Moves queued code into the ring. A worker that lies about its position is found by its task as well, which ends it.
+    pub fn flush(&mut self) {
+        if let Some(wire) = &mut self.wire
+            && self.queue.flush(wire).is_err()
+        {
+            self.wire = None;
+        }
+    }
+}

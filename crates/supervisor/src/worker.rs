@@ -1,0 +1,680 @@
+//! The worker's task on the reader thread: starts the sandbox, drains what the worker writes, and ends it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buntime_ipc::{Consumer, ControlLine, ControlLines, FrameStream, FromWorker, Lie, Marks, PipeMarks, RingState};
+use buntime_policy::PolicyStack;
+use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WorkerEnd};
+use buntime_sandbox::sys::{self, Reply};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::denials::Denials;
+use crate::error::Error;
+use crate::event::{Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
+use crate::executions::{Executions, signal_name};
+use crate::launch::{self, Launched, Settled};
+use crate::output::Outputs;
+use crate::process::{self, Sampler};
+use crate::queue::{Wire, wake};
+use crate::readable::Readable;
+use crate::setup_error;
+use crate::supervisor::{Command, Core, Ended, Interrupted, Life};
+use crate::threads::on_launcher;
+
+/// From the helper's start to `READY`.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long `interrupt` waits for the execution to end.
+const INTERRUPT_WAIT: Duration = Duration::from_secs(2);
+/// From asking PID 1 to kill the worker to killing the helper.
+const KILL_WAIT: Duration = Duration::from_millis(500);
+/// From the sandbox's end to giving up on pipes that somebody still holds.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
+/// Between two `memory` events while code runs.
+const MEMORY_PERIOD: Duration = Duration::from_millis(100);
+/// Payload bytes taken from the ring before events go out.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The whole life of one worker. `started` is answered once.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    config_override: Option<Value>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    started: oneshot::Sender<Result<(), Error>>,
+) {
+    match start(&core, config_override).await {
+        Ok(live) => live.serve(commands, started).await,
+        Err(error) => {
+            let mut batch = Vec::new();
+            let accepted = core.shared().accepted;
+            Executions::default().worker_gone(accepted, Ended::Never, None, true, &mut batch);
+            batch.push(Event::State(WorkerState::new(Phase::Stopped)));
+            finish(&core, batch, Ended::Never);
+            // The caller may have dropped its promise.
+            let _ = started.send(Err(error));
+        }
+    }
+}
+
+/// The end of every life: the last events, then the state that `stop` answers with.
+fn finish(core: &Core, batch: Vec<Event>, ended: Ended) {
+    note_state(core, &batch);
+    core.sink.emit(batch);
+    let mut shared = core.shared();
+    shared.life = Life::Over(ended);
+    shared.wire = None;
+    shared.stdin = None;
+    shared.commands = None;
+}
+
+fn note_state(core: &Core, batch: &[Event]) {
+    let last = batch.iter().rev().find_map(|event| if let Event::State(state) = event { Some(state) } else { None });
+    if let Some(state) = last {
+        core.shared().snapshot.state = state.clone();
+    }
+}
+
+async fn start(core: &Arc<Core>, config_override: Option<Value>) -> Result<Live, Error> {
+    let settling = core.clone();
+    let settled = on_launcher(move || launch::settle(&settling.options, config_override.as_ref())).await??;
+    let policy = settled.stack.normalized();
+    {
+        let mut shared = core.shared();
+        shared.snapshot.policy = Some(policy.clone());
+        shared.snapshot.policy_meta = Some(settled.meta.clone());
+        shared.snapshot.config = Some(settled.config.clone());
+    }
+    let mut batch = vec![
+        Event::State(WorkerState::new(Phase::Starting)),
+        Event::PolicyLoaded(Box::new(policy)),
+        Event::ConfigLoaded(Box::new(settled.config.clone())),
+    ];
+    batch.extend(settled.warnings.iter().cloned().map(Event::Warn));
+    note_state(core, &batch);
+    core.sink.emit(batch);
+    let launching = core.clone();
+    let (settled, launched) = on_launcher(move || {
+        let launched = launch::launch(&launching.options, &settled);
+        (settled, launched)
+    })
+    .await?;
+    let launched = launched?;
+    let batch = launched.notes.iter().cloned().map(Event::Warn).collect();
+    Live::new(core.clone(), settled, launched, batch)
+        .map_err(|error| Error::setup("ERR_BUNTIME_RESOURCES", format!("epoll: {error}")))
+}
+
+/// A running sandbox.
+struct Live {
+    core: Arc<Core>,
+    child: Option<Child>,
+    helper: Readable<SupervisorEnd>,
+    /// The exec gate, until the worker's one `execve` has passed.
+    listener: Option<Readable<OwnedFd>>,
+    control: Readable<OwnedFd>,
+    control_open: bool,
+    to_host: Readable<OwnedFd>,
+    space: OwnedFd,
+    consumer: Consumer,
+    marks: PipeMarks,
+    lines: ControlLines,
+    work: Work,
+    sampler: Sampler,
+    built: Built,
+    worker_pid: Option<i32>,
+    ready: bool,
+    /// Set with the first failure of the start, for whoever waits for it.
+    failed: Option<Error>,
+    /// From the helper's report; the kernel's word.
+    end: Option<WorkerEnd>,
+    helper_gone: bool,
+    lie: Option<Lie>,
+    /// The owner asked for the end.
+    wanted: bool,
+    paused: bool,
+    /// Something was left unread, on purpose: look again without waiting.
+    unread: bool,
+    interrupt_next: bool,
+    interrupts: Vec<oneshot::Sender<Interrupted>>,
+    stops: Vec<oneshot::Sender<Ended>>,
+    deadlines: Deadlines,
+}
+
+/// What frames are turned into events with.
+struct Work {
+    stack: PolicyStack,
+    outputs: Outputs,
+    executions: Executions,
+    denials: Denials,
+    batch: Vec<Event>,
+}
+
+#[derive(Default)]
+struct Deadlines {
+    start: Option<Instant>,
+    stop: Option<Instant>,
+    kill: Option<Instant>,
+    drain: Option<Instant>,
+    interrupt: Option<Instant>,
+    memory: Option<Instant>,
+}
+
+impl Deadlines {
+    fn next(&self) -> Option<Instant> {
+        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory].into_iter().flatten().min()
+    }
+}
+
+/// Takes a deadline that has passed.
+fn passed(deadline: &mut Option<Instant>) -> bool {
+    deadline.take_if(|at| *at <= Instant::now()).is_some()
+}
+
+enum Wake {
+    Command(Option<Command>),
+    Data,
+    Control,
+    Helper,
+    Listener,
+    Time,
+}
+
+impl Live {
+    fn new(core: Arc<Core>, settled: Settled, launched: Launched, batch: Vec<Event>) -> io::Result<Self> {
+        let (consumer, producer, marks) = launched.segment.host_ends();
+        {
+            let mut shared = core.shared();
+            shared.wire = Some(Wire { producer, to_worker: launched.to_worker });
+            shared.stdin = launched.stdin;
+            shared.flush();
+        }
+        let deadlines = Deadlines { start: Some(Instant::now() + START_LIMIT), ..Deadlines::default() };
+        let mut live = Self {
+            child: Some(launched.child),
+            helper: Readable::new(launched.helper)?,
+            listener: None,
+            control: Readable::new(launched.control)?,
+            control_open: true,
+            to_host: Readable::new(launched.to_host)?,
+            space: launched.space,
+            consumer,
+            marks,
+            lines: ControlLines::default(),
+            work: Work {
+                stack: settled.stack,
+                outputs: Outputs::new(launched.stdout, launched.stderr)?,
+                executions: Executions::default(),
+                denials: Denials::default(),
+                batch,
+            },
+            sampler: Sampler::default(),
+            built: Built::default(),
+            worker_pid: None,
+            ready: false,
+            failed: None,
+            end: None,
+            helper_gone: false,
+            lie: None,
+            wanted: false,
+            paused: false,
+            unread: false,
+            interrupt_next: false,
+            interrupts: Vec::new(),
+            stops: Vec::new(),
+            deadlines,
+            core,
+        };
+        live.emit();
+        Ok(live)
+    }
+
+    /// Until the sandbox is gone and everything it wrote is told.
+    async fn serve(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        started: oneshot::Sender<Result<(), Error>>,
+    ) {
+        let mut started = Some(started);
+        while !self.over() {
+            match self.wait(&mut commands).await {
+                Wake::Command(command) => self.command(command),
+                Wake::Data => self.drain(),
+                Wake::Control => self.read_control(),
+                Wake::Helper => self.read_helper(),
+                Wake::Listener => self.pass_exec(),
+                Wake::Time => self.time(),
+            }
+            self.emit();
+            if self.ready
+                && let Some(started) = started.take()
+            {
+                // The caller may have dropped its promise.
+                let _ = started.send(Ok(()));
+            }
+        }
+        self.close(&mut commands, started).await;
+    }
+
+    fn over(&self) -> bool {
+        let drained = self.work.outputs.stdout.ended() && self.work.outputs.stderr.ended() && !self.unread;
+        self.helper_gone && (drained || self.lie.is_some() || self.deadlines.drain.is_none())
+    }
+
+    async fn wait(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Wake {
+        if self.unread && !self.paused {
+            // Others' turn first: a flood of one sandbox does not starve the rest, nor its own commands.
+            tokio::task::yield_now().await;
+            return commands.try_recv().map_or(Wake::Data, |command| Wake::Command(Some(command)));
+        }
+        let listens = !self.paused && self.lie.is_none();
+        let outputs = &self.work.outputs;
+        let deadline = self.deadlines.next();
+        tokio::select! {
+            command = commands.recv(), if !self.wanted || !commands.is_closed() => Wake::Command(command),
+            () = self.to_host.wait(), if listens => Wake::Data,
+            () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
+            () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
+            () = self.control.wait(), if listens && self.control_open => Wake::Control,
+            () = self.helper.wait(), if !self.helper_gone => Wake::Helper,
+            () = async {
+                match &self.listener {
+                    Some(listener) => listener.wait().await,
+                    None => std::future::pending().await,
+                }
+            } => Wake::Listener,
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Time,
+        }
+    }
+
+    fn command(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Interrupt(reply)) => self.interrupt(reply),
+            Some(Command::Stop { grace, reply }) => {
+                self.wanted = true;
+                self.stops.push(reply);
+                let until = grace.map(|grace| Instant::now() + grace);
+                self.deadlines.stop = match (self.deadlines.stop, until) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            // The owner is gone.
+            None | Some(Command::Kill) => {
+                self.wanted = true;
+                self.kill();
+            }
+            Some(Command::Resume) => {
+                self.paused = false;
+                self.unread = true;
+            }
+        }
+    }
+
+    fn interrupt(&mut self, reply: oneshot::Sender<Interrupted>) {
+        let waits = self.core.shared().accepted > self.work.executions.ended();
+        if !waits {
+            let _ = reply.send(Interrupted { state_lost: false });
+            return;
+        }
+        if self.work.executions.running() {
+            self.signal(libc::SIGINT);
+        } else {
+            self.interrupt_next = true;
+        }
+        self.interrupts.push(reply);
+        self.deadlines.interrupt = Some(Instant::now() + INTERRUPT_WAIT);
+    }
+
+    fn answer_interrupts(&mut self, state_lost: bool) {
+        self.deadlines.interrupt = None;
+        for reply in self.interrupts.drain(..) {
+            let _ = reply.send(Interrupted { state_lost });
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        // A helper that is gone took its worker with it.
+        let _ = self.helper.get().signal(signal);
+    }
+
+    /// PID 1 kills the worker and reports; when it does not, the helper's death ends the whole sandbox.
+    fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.deadlines.kill.get_or_insert_with(|| Instant::now() + KILL_WAIT);
+    }
+
+    fn kill_helper(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may have ended meanwhile; it has not been waited for, so that the pid is still its own.
+            let _ = child.kill();
+        }
+    }
+
+    /// The worker broke the protocol: nothing of it is believed any more.
+    fn lied(&mut self, lie: Lie) {
+        if self.lie.is_none() {
+            self.lie = Some(lie);
+            self.unread = false;
+            self.kill();
+        }
+    }
+
+    fn drain(&mut self) {
+        self.unread = false;
+        if self.lie.is_some() {
+            return;
+        }
+        let mut counter = [0; 8];
+        // Non-blocking: an eventfd that was read meanwhile says so.
+        let _ = nix::unistd::read(self.to_host.get(), &mut counter);
+        match self.drain_ring() {
+            Ok(left) => self.unread = left,
+            Err(lie) => self.lied(lie),
+        }
+        if self.consumer.take_writer_waiting() {
+            wake(&self.space);
+        }
+        self.core.shared().flush();
+    }
+
+    /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left unread.
+    fn drain_ring(&mut self) -> Result<bool, Lie> {
+        let mut left = self.work.outputs.fill(&mut self.marks);
+        let mut bytes = 0;
+        loop {
+            if bytes > BATCH_BYTES {
+                left = true;
+                break;
+            }
+            let Some(payload) = self.consumer.pop()? else {
+                self.work.outputs.rest(&mut self.work.batch);
+                break;
+            };
+            bytes += payload.len();
+            let accepted = self.core.shared().accepted;
+            let pid = self.worker_pid.unwrap_or(0);
+            self.work.frame(FromWorker::parse(payload)?, &mut self.marks, accepted, pid)?;
+        }
+        if self.work.executions.running() {
+            if std::mem::take(&mut self.interrupt_next) {
+                self.signal(libc::SIGINT);
+            }
+            self.deadlines.memory.get_or_insert_with(|| Instant::now() + MEMORY_PERIOD);
+        } else if !self.interrupts.is_empty() && !self.interrupt_next {
+            self.answer_interrupts(false);
+        }
+        Ok(left)
+    }
+
+    fn read_control(&mut self) {
+        let mut buffer = [0; 4096];
+        loop {
+            match sys::receive_packet(self.control.get().as_fd(), &mut buffer, libc::MSG_DONTWAIT) {
+                Ok(received) if received.length == 0 => {
+                    self.control_open = false;
+                    return;
+                }
+                // Descriptors that a worker sends are closed here, unseen.
+                Ok(received) => match self.lines.feed(&buffer[..received.length]) {
+                    Ok(lines) => lines.into_iter().for_each(|line| self.line(line, received.sender)),
+                    Err(lie) => return self.lied(lie),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.control_open = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, line: ControlLine, sender: Option<i32>) {
+        match line {
+            ControlLine::Ready if !self.ready => self.is_ready(sender),
+            ControlLine::Ready => self.lied(Lie::Line("READY".into())),
+            ControlLine::Data | ControlLine::Check => self.drain(),
+        }
+    }
+
+    fn is_ready(&mut self, sender: Option<i32>) {
+        self.worker_pid = self.worker_pid.or(sender);
+        let enforced = self.core.options.sandbox_enabled;
+        let enforcement = process::enforcement(self.worker_pid, &self.built, enforced);
+        if enforced && enforcement.tier != "full" {
+            // Asked for and not there: an error, not a warning.
+            let notes = enforcement.notes.join("; ");
+            self.failed = Some(Error::setup(
+                "ERR_BUNTIME_NOT_ENFORCED",
+                format!("the kernel does not report every layer to be in force: {enforcement:?}; {notes}"),
+            ));
+            self.wanted = true;
+            self.kill();
+            return;
+        }
+        self.core.shared().snapshot.enforcement = Some(enforcement.clone());
+        self.ready = true;
+        self.deadlines.start = None;
+        self.work.batch.extend([
+            Event::Enforcement(Box::new(enforcement)),
+            Event::Ready,
+            Event::State(WorkerState::new(Phase::Ready)),
+        ]);
+    }
+
+    fn read_helper(&mut self) {
+        loop {
+            match self.helper.get().receive() {
+                Ok(Some((message, fds))) => self.helper_says(message, fds),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(None) | Err(_) => {
+                    self.helper_gone = true;
+                    self.listener = None;
+                    self.deadlines.kill = None;
+                    self.deadlines.drain = Some(Instant::now() + DRAIN_WAIT);
+                    self.unread = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn helper_says(&mut self, message: FromHelper, fds: Vec<OwnedFd>) {
+        match message {
+            FromHelper::Failed(failure) => self.failed = Some(setup_error::from_failure(&failure)),
+            FromHelper::ExecFailed { program, errno } => {
+                let errno = sys::errno_name(errno);
+                let message = format!("the interpreter {program} could not be executed in the sandbox: {errno}");
+                self.failed = Some(Error::setup("ERR_BUNTIME_EXEC", message));
+            }
+            FromHelper::Listener => {
+                self.listener = fds.into_iter().next().and_then(|fd| Readable::new(fd).ok());
+            }
+            FromHelper::Built(built) => self.built = built,
+            FromHelper::Ended(end) => {
+                self.end.get_or_insert(end);
+            }
+        }
+    }
+
+    /// The worker's own `execve` is the first that is asked about: nothing of the worker's has run before it. It passes; then
+    /// the listener is closed, and every later `execve` fails in the kernel, with nobody to ask and no work for the host.
+    fn pass_exec(&mut self) {
+        let Some(listener) = self.listener.take() else { return };
+        match sys::receive_notification(listener.get().as_fd()) {
+            Ok(Some(notification)) => {
+                let pid = i32::try_from(notification.pid).ok();
+                // PID 1 forks once: the worker is number 2 in its namespace.
+                let is_worker = process::innermost_pid(notification.pid).is_none_or(|inner| inner == 2);
+                let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
+                self.worker_pid = pid.filter(|_| is_worker);
+                // The process may have died meanwhile, which its end will tell.
+                let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
+            }
+            Ok(None) => self.listener = Some(listener),
+            Err(error) => {
+                self.failed = Some(Error::setup("ERR_BUNTIME_EXEC", format!("the exec gate: {error}")));
+                self.kill();
+            }
+        }
+    }
+
+    fn time(&mut self) {
+        if passed(&mut self.deadlines.start) {
+            let limit = START_LIMIT.as_secs();
+            let message = format!("the worker was not ready after {limit} s");
+            self.failed = Some(Error::setup("ERR_BUNTIME_START_TIMEOUT", message));
+            self.wanted = true;
+            self.kill();
+        }
+        if passed(&mut self.deadlines.stop) {
+            self.kill();
+        }
+        if passed(&mut self.deadlines.kill) {
+            self.kill_helper();
+        }
+        if passed(&mut self.deadlines.interrupt) {
+            self.answer_interrupts(false);
+        }
+        // `over` reads the absence of this one.
+        passed(&mut self.deadlines.drain);
+        if passed(&mut self.deadlines.memory) && self.work.executions.running() {
+            self.deadlines.memory = Some(Instant::now() + MEMORY_PERIOD);
+            self.memory();
+        }
+    }
+
+    fn memory(&mut self) {
+        let to_worker = self.core.shared().wire.as_ref().map(|wire| wire.producer.state()).unwrap_or_default();
+        let worker = self.worker_pid.map(|pid| self.sampler.sample(pid)).unwrap_or_default();
+        let stats = MemoryStats { to_worker: ring(to_worker), to_supervisor: ring(self.consumer.state()), worker };
+        self.work.batch.push(Event::Memory(Box::new(stats)));
+    }
+
+    fn emit(&mut self) {
+        if self.work.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.work.batch);
+        note_state(&self.core, &batch);
+        if self.core.sink.emit(batch) == Flow::Pause {
+            self.paused = true;
+        }
+    }
+
+    /// The sandbox is gone: ends what is unfinished, answers everybody, and leaves nothing behind.
+    async fn close(
+        mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        started: Option<oneshot::Sender<Result<(), Error>>>,
+    ) {
+        if self.lie.is_none() {
+            // Whatever was still in the ring; a sink that paused gets this last batch all the same.
+            while !matches!(self.drain_ring(), Ok(false) | Err(_)) {}
+        }
+        self.work.outputs.finish(&mut self.work.batch);
+        if let Some(mut child) = self.child.take() {
+            // Its socket is at its end: it is exiting. Waited for, so that no zombie is left.
+            let _ = on_launcher(move || child.wait()).await;
+        }
+        let ended = match self.end {
+            Some(WorkerEnd::Exited(code)) if self.ready => Ended::Exited(code),
+            Some(WorkerEnd::Signalled(signal)) if self.ready => Ended::Signalled(signal),
+            None if self.ready => Ended::Signalled(libc::SIGKILL),
+            _ => Ended::Never,
+        };
+        // No code is accepted from here on, so that none is left without its end.
+        let accepted = {
+            let mut shared = self.core.shared();
+            shared.life = Life::Closing;
+            shared.accepted
+        };
+        let mut batch = std::mem::take(&mut self.work.batch);
+        let lie = self.lie.as_ref().map(ToString::to_string);
+        self.work.executions.worker_gone(accepted, ended, lie.as_deref(), self.wanted, &mut batch);
+        batch.push(Event::State(match ended {
+            Ended::Exited(code) => WorkerState { exit_code: Some(code), ..WorkerState::new(Phase::Stopped) },
+            Ended::Signalled(signal) => WorkerState {
+                exit_code: Some(128 + signal),
+                signal: Some(signal_name(signal)),
+                ..WorkerState::new(if self.wanted { Phase::Stopped } else { Phase::Killed })
+            },
+            Ended::Never => WorkerState::new(Phase::Stopped),
+        }));
+        finish(&self.core, batch, ended);
+        if let Some(started) = started {
+            let error = self.failed.take().unwrap_or_else(|| self.never_ready());
+            let _ = started.send(Err(error));
+        }
+        self.answer_interrupts(true);
+        // Those that were sent while the task was ending.
+        while let Ok(command) = commands.try_recv() {
+            match command {
+                Command::Stop { reply, .. } => self.stops.push(reply),
+                Command::Interrupt(reply) => drop(reply),
+                Command::Kill | Command::Resume => {}
+            }
+        }
+        for reply in self.stops.drain(..) {
+            let _ = reply.send(ended);
+        }
+    }
+
+    fn never_ready(&self) -> Error {
+        let how = match self.end {
+            Some(WorkerEnd::Exited(code)) => format!("exited with code {code}"),
+            Some(WorkerEnd::Signalled(signal)) => format!("was killed by {}", signal_name(signal)),
+            None => "ended".into(),
+        };
+        let wanted = if self.wanted { " (the supervisor was stopped)" } else { "" };
+        Error::setup("ERR_BUNTIME_WORKER", format!("the worker {how} before it was ready{wanted}"))
+    }
+}
+
+impl Work {
+    fn frame(&mut self, frame: FromWorker<'_>, marks: &mut PipeMarks, accepted: u32, pid: i32) -> Result<(), Lie> {
+        let batch = &mut self.batch;
+        let mut after = |outputs: &mut Outputs, at: Marks, batch: &mut Vec<Event>| outputs.up_to(at, marks, batch);
+        match frame {
+            FromWorker::Output { stream, more, marks: at, text } => {
+                after(&mut self.outputs, at, batch);
+                let stream = match stream {
+                    FrameStream::Stdout => Stream::Stdout,
+                    FrameStream::Stderr => Stream::Stderr,
+                };
+                self.outputs.text(stream, text, more, batch);
+            }
+            FromWorker::ExecStart { number, marks: at } => {
+                after(&mut self.outputs, at, batch);
+                self.executions.start(number, accepted, batch)?;
+            }
+            FromWorker::ExecEnd { number, marks: at, exit_code, how, error } => {
+                after(&mut self.outputs, at, batch);
+                self.executions.end(number, exit_code, how, error, batch)?;
+            }
+            FromWorker::Denied { kind, operation, target } => {
+                self.denials.report(&self.stack, pid, (kind, operation, target), batch);
+            }
+            // Other workers' part of the protocol; ours never sends them.
+            FromWorker::Stdout { .. } => return Err(Lie::Type(0)),
+            FromWorker::Check { check, .. } => return Err(Lie::Type(check as u8 + 1)),
+        }
+        Ok(())
+    }
+}
+
+fn ring(state: RingState) -> RingStats {
+    RingStats {
+        head: state.head,
+        tail: state.tail,
+        capacity: state.capacity,
+        used: state.used,
+        free: state.capacity.saturating_sub(1 + state.used),
+        usage_percent: 100.0 * f64::from(state.used) / f64::from(state.capacity.max(1)),
+        bytes_total: state.total,
+    }
+}

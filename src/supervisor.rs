@@ -1,0 +1,100 @@
+//! `class Supervisor` of the binding: short methods over the core's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buntime_supervisor::{Run, Supervisor as Core};
+use napi::Env;
+use napi::bindgen_prelude::{Function, Object, PromiseRaw, Unknown};
+use napi_derive::napi;
+use serde_json::Value;
+
+use crate::error::{invalid_option, to_js};
+use crate::listeners::{Listeners, Taken};
+use crate::{event, options, paths, value};
+
+/// One sandbox, as the facade in `index.js` sees it.
+#[napi]
+pub struct Supervisor {
+    core: Core,
+    listeners: Arc<Listeners>,
+}
+
+#[napi]
+impl Supervisor {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(options: Unknown<'_>) -> napi::Result<Self> {
+        paths::announce_init();
+        let options = options::parse(value::plain(options, "options")?).map_err(to_js)?;
+        let listeners = Arc::new(Listeners::default());
+        let core = Core::new(options, listeners.clone()).map_err(to_js)?;
+        Ok(Self { core, listeners })
+    }
+
+    /// Resolves when the worker is ready. `wake` is called, from then on, whenever there are events to take.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn start<'env>(
+        &self,
+        env: &'env Env,
+        config_override: Unknown<'_>,
+        wake: Function<'_, (), ()>,
+    ) -> napi::Result<PromiseRaw<'env, ()>> {
+        let config_override = match value::plain(config_override, "configOverride")? {
+            Value::Null => None,
+            object @ Value::Object(_) => Some(object),
+            other => {
+                let message = format!("configOverride: expected an object, found {other}");
+                return Err(to_js(invalid_option(message)));
+            }
+        };
+        let wake = wake.build_threadsafe_function().weak::<true>().build()?;
+        self.listeners.open(wake);
+        let started = self.core.start(config_override);
+        env.spawn_future(async move { started.await.map_err(to_js) })
+    }
+
+    /// All events that wait, in order.
+    #[napi(catch_unwind, ts_return_type = "object[]")]
+    pub fn take_events<'env>(&self, env: &'env Env) -> napi::Result<Vec<Object<'env>>> {
+        self.to_js(env, self.listeners.take())
+    }
+
+    /// The last events; none are kept from here on, and `wake` is let go.
+    #[napi(catch_unwind, ts_return_type = "object[]")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Vec<Object<'env>>> {
+        self.to_js(env, self.listeners.close())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn send_code(&self, code: String) -> napi::Result<bool> {
+        self.core.run(Run::Code(code)).map_err(to_js)
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<{ stateLost: boolean }>")]
+    pub fn interrupt<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Value>> {
+        let interrupted = self.core.interrupt();
+        env.spawn_future(async move { Ok(serde_json::to_value(interrupted.await.map_err(to_js)?)?) })
+    }
+
+    /// Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn stop<'env>(&self, env: &'env Env, grace_ms: Option<f64>) -> napi::Result<PromiseRaw<'env, ()>> {
+        let stopped = self.core.stop(grace_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0)));
+        env.spawn_future(async move {
+            stopped.await;
+            Ok(())
+        })
+    }
+
+    #[napi(catch_unwind, ts_return_type = "object")]
+    pub fn snapshot(&self) -> napi::Result<Value> {
+        Ok(serde_json::to_value(self.core.snapshot())?)
+    }
+
+    fn to_js<'env>(&self, env: &'env Env, taken: Taken) -> napi::Result<Vec<Object<'env>>> {
+        if taken.paused {
+            self.core.resume();
+        }
+        taken.events.into_iter().map(|event| event::to_js(env, event)).collect()
+    }
+}
