@@ -148,9 +148,10 @@ class ReaderRing(Ring):
         self.after = (head + 4 + length) % capacity
         return self._copy((head + 4) % capacity, length)
 
-    def consume(self):
+    def consume(self, wake=True):
         self.words[HEAD] = self.after
-        signal_host()
+        if wake:
+            signal_host()
 
     def _copy(self, start, length):
         end = start + length
@@ -777,8 +778,8 @@ class Session:
     def execute(self, task, *args):
         """Runs one execution between its EXEC_START and its EXEC_END, whatever happens in it."""
         self.number += 1
+        inbox.consume(wake=False)  # the frame behind it wakes the supervisor
         output.send_marked(EXEC_START, self.number)
-        inbox.consume()
         self.interrupt_pending = False
         outcome = None
         try:
@@ -826,16 +827,16 @@ class Session:
             tree = compile(source, name, "exec", ONLY_AST | TOP_LEVEL_AWAIT, True)
             if tree.body and isinstance(tree.body[-1], _ast.Expr):
                 last = tree.body.pop()
-            code = compile(tree, name, "exec", TOP_LEVEL_AWAIT, True)
+            code = compile(tree, name, "exec", TOP_LEVEL_AWAIT, True) if tree.body else None
             if last is not None:
-                flags = TOP_LEVEL_AWAIT | code.co_flags & FUTURE_FLAGS
+                flags = TOP_LEVEL_AWAIT | (code.co_flags & FUTURE_FLAGS if code else 0)
                 last = compile(_ast.Interactive([last]), name, "single", flags, True)
         except RecursionError:
             # Trees have a lower limit than sources. The value of the last expression is then not shown.
             code, last = compile(source, name, "exec", TOP_LEVEL_AWAIT, True), None
-        self.evaluate(code)
-        if last is not None:
-            self.evaluate(last)
+        for part in (code, last):
+            if part is not None:
+                self.evaluate(part)
 
     def evaluate(self, code):
         value = eval(code, self.namespace)

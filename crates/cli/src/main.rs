@@ -1,1 +1,37 @@
-fn main() {}
+//! `python-ipc-bun`: runs untrusted Python in a kernel-level Linux sandbox.
+
+#![deny(unsafe_code)]
+
+mod args;
+mod denials;
+mod entry;
+mod escape;
+mod failure;
+mod fd;
+mod permissions;
+mod run;
+mod say;
+mod session;
+mod signals;
+mod sink;
+mod size;
+mod stdin;
+mod variables;
+
+use args::Command;
+use failure::Failure;
+
+fn main() {
+    let done = match args::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::InitPolicy(_) => Err(Failure::unsupported("init-policy")),
+    };
+    // Leaves at once: the thread that reads stdin may sit in a read for ever.
+    std::process::exit(match done {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.report();
+            failure.code.into()
+        }
+    })
+}

@@ -82,6 +82,17 @@ pub fn exec_gate() -> Vec<Instruction> {
     ]
 }
 
+/// Whether the list itself refuses all of these calls, as it does those of the default policy.
+pub fn refuses(deny: &[String]) -> bool {
+    let refused = |name: &String| {
+        LIST.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            words.next() == Some(name) && words.next() == Some("EPERM") && words.next() == Some("|")
+        })
+    };
+    deny.iter().all(refused)
+}
+
 /// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call, which
 /// policies check before.
 pub fn compile(deny: &[String]) -> Result<Vec<Instruction>, String> {
@@ -348,6 +359,15 @@ mod tests {
         assert_eq!(call("socketpair"), RET_ERRNO | libc::EPERM as u32);
         assert_eq!(call("execveat"), RET_ERRNO | libc::EPERM as u32);
         assert!(compile(&["opeat".into()]).is_err());
+    }
+
+    #[test]
+    fn what_is_refused_anyway_is_known() {
+        assert!(refuses(&[]));
+        assert!(refuses(&["ptrace".into(), "mount".into()]));
+        assert!(!refuses(&["ptrace".into(), "clone".into()]), "refused by its arguments alone");
+        assert!(!refuses(&["read".into()]));
+        assert!(!refuses(&["clone3".into()]), "ENOSYS, not EPERM");
     }
 
     #[test]

@@ -37,6 +37,9 @@ const KILL_WAIT: Duration = Duration::from_millis(500);
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// Between two `memory` events while code runs.
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
+/// How long the news that an execution began waits for company: its first output or its end is most often right behind, and
+/// JavaScript is then woken once for all of it.
+const START_HOLD: Duration = Duration::from_millis(1);
 /// Payload bytes taken from the ring before events go out.
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -162,11 +165,15 @@ struct Deadlines {
     drain: Option<Instant>,
     interrupt: Option<Instant>,
     memory: Option<Instant>,
+    hold: Option<Instant>,
 }
 
 impl Deadlines {
     fn next(&self) -> Option<Instant> {
-        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory].into_iter().flatten().min()
+        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory, self.hold]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
@@ -559,6 +566,13 @@ impl Live {
         if self.work.batch.is_empty() {
             return;
         }
+        if self.work.batch.iter().all(begins) {
+            let hold = self.deadlines.hold.get_or_insert_with(|| Instant::now() + START_HOLD);
+            if *hold > Instant::now() {
+                return;
+            }
+        }
+        self.deadlines.hold = None;
         let batch = std::mem::take(&mut self.work.batch);
         note_state(&self.core, &batch);
         if self.core.sink.emit(batch) == Flow::Pause {
@@ -633,6 +647,10 @@ impl Live {
         let wanted = if self.wanted { " (the supervisor was stopped)" } else { "" };
         Error::setup("ERR_BUNTIME_WORKER", format!("the worker {how} before it was ready{wanted}"))
     }
+}
+
+fn begins(event: &Event) -> bool {
+    matches!(event, Event::State(state) if matches!(state.worker, Phase::CodeReceived | Phase::ExecStart))
 }
 
 impl Work {

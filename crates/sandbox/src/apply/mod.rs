@@ -56,6 +56,9 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
+/// Processes and threads of one sandbox.
+const MAX_PROCESSES: u64 = 1024;
+
 /// The launch, in order. `docs/ARCHITECTURE.md` tells it in prose.
 fn launch(helper: &HelperEnd) -> Result<i32> {
     let started = Instant::now();
@@ -109,6 +112,8 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
     sys::new_session().during(Step::Privileges)?;
     sys::set_limit("RLIMIT_CORE", libc::RLIMIT_CORE, 1).during(Step::Privileges)?;
+    // Against fork bombs. Counted inside this user namespace since Linux 5.14, over the whole kuid before.
+    sys::set_limit("RLIMIT_NPROC", libc::RLIMIT_NPROC, MAX_PROCESSES).during(Step::Privileges)?;
     sys::drop_capabilities().during(Step::Privileges)?;
     sys::set_no_new_privileges().during(Step::Privileges)?;
 
@@ -117,7 +122,8 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     let exec_gate = install_exec_gate(helper, plan.seccomp.exec, &mut notes)?;
     // PID 1 does its duties under the built-in list; what the policy denies on top is the worker's alone.
     let filter = compile(&[])?;
-    let worker_filter = if plan.seccomp.deny.is_empty() { filter.clone() } else { compile(&plan.seccomp.deny)? };
+    let deny = &plan.seccomp.deny;
+    let worker_filter = if seccomp::refuses(deny) { filter.clone() } else { compile(deny)? };
 
     // The worker.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;

@@ -88,6 +88,7 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
     sys::move_mount(root.as_fd(), old_root.as_fd(), b"/").during(step)?;
 
     let mut sources = sources.into_iter();
+    let mut hosts: Vec<&[u8]> = Vec::new();
     for node in &plan.tree {
         match node {
             Node::Dir { path } => sys::make_dir(root.as_fd(), &path.0).during(step)?,
@@ -99,18 +100,26 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
             }
             Node::Bind(bind) => {
                 let source = sources.next().ok_or_else(|| failure(step, "fewer sources than binds"))?;
-                attach(root.as_fd(), source.as_fd(), &bind.path.0, bind.directory)?;
+                let point = if hosts.iter().any(|host| is_below(&bind.path.0, host)) {
+                    MountPoint::OfTheHost
+                } else {
+                    hosts.push(&bind.path.0);
+                    if bind.directory { MountPoint::NewDirectory } else { MountPoint::NewFile }
+                };
+                attach(root.as_fd(), source.as_fd(), &bind.path.0, point)?;
             }
             Node::Tmpfs(Tmpfs { path, size_bytes, inodes, mode }) => {
                 let scratch = scratch(*size_bytes, *inodes, *mode, MOUNT_NOEXEC)?;
-                attach(root.as_fd(), scratch.as_fd(), &path.0, true)?;
+                let below_host = hosts.iter().any(|host| is_below(&path.0, host));
+                let point = if below_host { MountPoint::OfTheHost } else { MountPoint::NewDirectory };
+                attach(root.as_fd(), scratch.as_fd(), &path.0, point)?;
             }
             Node::Proc { path } => {
                 // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes alone.
                 let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
                 let options = [(c"subset", c"pid".to_owned())];
                 let proc = sys::new_filesystem(c"proc", &options, flags).during(step)?;
-                attach(root.as_fd(), proc.as_fd(), &path.0, true)?;
+                attach(root.as_fd(), proc.as_fd(), &path.0, MountPoint::NewDirectory)?;
             }
         }
     }
@@ -131,22 +140,27 @@ fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedF
     sys::new_filesystem(c"tmpfs", &options, MOUNT_NOSUID | MOUNT_NODEV | flags).during(Step::Mounts)
 }
 
-fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, path: &[u8], directory: bool) -> Result<()> {
-    // The mount point. Below a bind it is there already, on the host's side, where nothing is ever created.
-    let exists = sys::open_place(Some(root), path);
-    let target = match exists {
-        Ok(place) => place,
-        Err(error) if error.errno == libc::ENOENT => {
-            if directory {
-                sys::make_dir(root, path).during(Step::Mounts)?;
-            } else {
-                sys::create_file(root, path, 0o444).during(Step::Mounts)?;
-            }
-            sys::open_place(Some(root), path).during(Step::Mounts)?
-        }
-        Err(error) => return Err(error).during(Step::Mounts),
-    };
+/// What a mount is put on.
+#[derive(Clone, Copy)]
+enum MountPoint {
+    NewDirectory,
+    NewFile,
+    /// Below a bind, where it is there already: nothing is ever created on the host's side.
+    OfTheHost,
+}
+
+fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, path: &[u8], point: MountPoint) -> Result<()> {
+    match point {
+        MountPoint::NewDirectory => sys::make_dir(root, path).during(Step::Mounts)?,
+        MountPoint::NewFile => drop(sys::create_file(root, path, 0o444).during(Step::Mounts)?),
+        MountPoint::OfTheHost => {}
+    }
+    let target = sys::open_place(Some(root), path).during(Step::Mounts)?;
     sys::move_mount(mount, target.as_fd(), path).during(Step::Mounts)
+}
+
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.first() == Some(&b'/'))
 }
 
 fn write_file(root: BorrowedFd<'_>, path: &[u8], text: &[u8]) -> Result<()> {

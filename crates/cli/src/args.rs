@@ -1,0 +1,267 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use buntime_supervisor::WorkerKind;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::permissions::PermissionArgs;
+use crate::size::shm_size;
+
+const ABOUT: &str = "Runs untrusted Python in a kernel-level Linux sandbox";
+
+const LONG_ABOUT: &str = "\
+Runs untrusted Python in a kernel-level Linux sandbox.
+
+Without flags everything is denied: a script can compute, read what is piped into it and print. It sees no file of \
+yours but itself, no network, no other program and no variable of your environment. Neither root nor a container is \
+needed.";
+
+const RUN_ABOUT: &str = "\
+Runs a script in a sandbox.
+
+Without flags everything is denied: the script can compute, read what is piped into it and print. It sees no file of \
+yours but itself, no network, no other program and no variable of your environment. Each permission is given by a flag \
+or by a policy file; flags go before the file. What was denied is listed at the end, with the flag that would allow it.
+
+Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises KeyboardInterrupt in it; a \
+second one kills it.
+
+The exit code is the script's, or 128+N when signal N ended it; 125 when the sandbox failed, 126 when the entry cannot \
+be read, 127 when there is no such entry, and 2 for a mistake on the command line.";
+
+const EXAMPLES: &str = "\
+Examples:
+  python-ipc-bun run main.py                                 everything is denied
+  python-ipc-bun run --allow-read=./data main.py --fast      it may read ./data, and gets --fast
+  python-ipc-bun run -R=/data -W=/tmp/out -E=LANG,AWS_* x.py
+  python-ipc-bun run --policy=lambda main.py                 a policy that comes with the package
+  python-ipc-bun run -c 'print(6 * 7)'
+  generate | python-ipc-bun run -";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "python-ipc-bun", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a script in a sandbox
+    #[command(long_about = RUN_ABOUT)]
+    Run(Box<RunArgs>),
+    /// Print the policy that the flags amount to (not supported yet)
+    InitPolicy(Box<InitPolicyArgs>),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, override_usage = "\
+python-ipc-bun run [OPTIONS] <ENTRY> [ARGS]...
+       python-ipc-bun run [OPTIONS] -c <CODE> [ARGS]...")]
+pub struct RunArgs {
+    // One list, and not an entry beside a list: after the first positional argument of a list clap takes no more flags.
+    /// The script to run, "-" to read it from standard input; then the script's own arguments
+    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., required_unless_present = "code", trailing_var_arg = true)]
+    positional: Vec<String>,
+
+    /// Run this source text
+    #[arg(short, value_name = "CODE")]
+    code: Option<String>,
+
+    /// What the script may do.
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
+
+    /// Take permissions from a policy file, or from a policy of the package by its name
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Policy")]
+    pub policy: Option<String>,
+
+    /// Use this configuration, and not config.json of the working directory
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
+    pub config: Option<PathBuf>,
+
+    /// What runs the script; by default what its file name asks for
+    #[arg(long, value_name = "WORKER", help_heading = "Sandbox")]
+    worker: Option<Worker>,
+
+    /// The python3 to run it with; by default the one on PATH
+    #[arg(long, value_name = "PATH", help_heading = "Sandbox")]
+    pub interpreter: Option<PathBuf>,
+
+    /// Run as if started in this directory
+    #[arg(long, value_name = "DIR", help_heading = "Sandbox")]
+    pub cwd: Option<PathBuf>,
+
+    /// Shared memory between worker and supervisor, as in 64kb, 10mb or 1gb [default: 1mb]
+    #[arg(long, value_name = "SIZE", value_parser = shm_size, help_heading = "Sandbox")]
+    pub shm_size: Option<usize>,
+
+    /// Isolate nothing: for development with code that you trust
+    #[arg(long, help_heading = "Sandbox")]
+    pub no_sandbox: bool,
+
+    /// Say which protection the kernel has in force
+    #[arg(short, long, help_heading = "Output")]
+    pub verbose: bool,
+
+    /// Serve a page that shows the run (not supported yet)
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, help_heading = "Output")]
+    debug_ui: Option<Option<String>>,
+}
+
+/// `init-policy`.
+#[derive(Debug, Args)]
+pub struct InitPolicyArgs {
+    #[command(flatten)]
+    _permissions: PermissionArgs,
+
+    /// Write the policy to this file
+    #[arg(long, value_name = "FILE")]
+    _output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Worker {
+    Python,
+    Bun,
+}
+
+/// Where the program comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// `-`.
+    Stdin,
+    /// `-c`.
+    Code(String),
+}
+
+impl RunArgs {
+    /// The program and its arguments, each taken out once.
+    pub fn take_program(&mut self) -> (Source, Vec<String>) {
+        let mut positional = std::mem::take(&mut self.positional);
+        if let Some(code) = self.code.take() {
+            return (Source::Code(code), positional);
+        }
+        // The grammar has made sure that there is one.
+        let args = positional.split_off(positional.len().min(1));
+        let source = match positional.pop().unwrap_or_default() {
+            dash if dash == "-" => Source::Stdin,
+            path => Source::File(path.into()),
+        };
+        (source, args)
+    }
+
+    /// The worker that was asked for, by flag or by the name of the script, as in the guide's `run main.ts`.
+    pub fn worker_for(&self, source: &Source) -> WorkerKind {
+        const SCRIPTS_OF_BUN: [&str; 8] = ["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "cjs"];
+        match (self.worker, source) {
+            (Some(Worker::Python), _) => WorkerKind::Python,
+            (Some(Worker::Bun), _) => WorkerKind::Bun,
+            (None, Source::File(path)) => match path.extension().and_then(|extension| extension.to_str()) {
+                Some(extension) if SCRIPTS_OF_BUN.contains(&extension) => WorkerKind::Bun,
+                _ => WorkerKind::Python,
+            },
+            (None, _) => WorkerKind::Python,
+        }
+    }
+
+    /// Whether `--debug-ui` was given.
+    pub fn wants_debug_ui(&self) -> bool {
+        self.debug_ui.is_some()
+    }
+}
+
+/// Reads the command line of this process. Help, version and mistakes end it here.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| with_run_tip(error, std::env::args().skip(1)).exit())
+}
+
+/// A first word that is no command is most likely the script, and the word left out is `run`.
+fn with_run_tip(mut error: clap::Error, args: impl Iterator<Item = String>) -> clap::Error {
+    let args: Vec<String> = args.collect();
+    let at_top_level = args.first().is_some_and(|first| !["run", "init-policy", "help"].contains(&first.as_str()));
+    if at_top_level && matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
+        let tip = StyledStr::from(format!("to run a script: python-ipc-bun run {}", args.join(" ")));
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let words = ["python-ipc-bun", "run"].into_iter().chain(args.iter().copied());
+        match Cli::try_parse_from(words)?.command {
+            Command::Run(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn program(args: &[&str]) -> (Source, Vec<String>) {
+        parse(args).unwrap().take_program()
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_entry_is_the_scripts() {
+        let mut args = parse(&["-v", "main.py", "--allow-read", "-v", "--", "--help", ""]).unwrap();
+        assert_eq!(args.permissions.0, buntime_policy::Permissions::default());
+        let (source, args) = args.take_program();
+        assert_eq!(source, Source::File("main.py".into()));
+        assert_eq!(args, ["--allow-read", "-v", "--", "--help", ""]);
+    }
+
+    #[test]
+    fn programs() {
+        let (source, args) = program(&["-", "a"]);
+        assert_eq!((source, args), (Source::Stdin, vec!["a".to_owned()]));
+        let (source, args) = program(&["-c", "print(1)", "a", "-v"]);
+        assert_eq!(source, Source::Code("print(1)".to_owned()));
+        assert_eq!(args, ["a", "-v"]);
+        let (source, _) = program(&["--", "-odd.py"]);
+        assert_eq!(source, Source::File("-odd.py".into()));
+        assert!(parse(&[]).is_err());
+    }
+
+    #[test]
+    fn a_flag_never_swallows_the_entry() {
+        for flag in ["--allow-read", "-R", "--deny-net", "--debug-ui", "--no-sandbox", "-A"] {
+            assert_eq!(program(&[flag, "main.py"]).0, Source::File("main.py".into()), "{flag}");
+        }
+        for flags in [["--policy", "lambda"], ["--shm-size", "1mb"], ["--worker", "python"], ["--cwd", "/"]] {
+            assert_eq!(program(&[flags[0], flags[1], "main.py"]).0, Source::File("main.py".into()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_script_says_who_runs_it() {
+        let worker = |args: &[&str]| {
+            let mut args = parse(args).unwrap();
+            let (source, _) = args.take_program();
+            args.worker_for(&source)
+        };
+        assert_eq!(worker(&["main.ts"]), WorkerKind::Bun);
+        assert_eq!(worker(&["main.py"]), WorkerKind::Python);
+        assert_eq!(worker(&["main"]), WorkerKind::Python);
+        assert_eq!(worker(&["--worker=python", "main.ts"]), WorkerKind::Python);
+        assert_eq!(worker(&["--worker=bun", "-c", "1"]), WorkerKind::Bun);
+    }
+}

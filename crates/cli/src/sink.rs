@@ -1,0 +1,198 @@
+//! What becomes of a supervisor's events.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use buntime_supervisor::{Enforcement, Event, EventSink, Flow, Outcome, Output, Phase, Stream, WorkerState};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::denials::Denials;
+use crate::failure::of_process;
+use crate::session::Notice;
+use crate::{fd, say};
+
+/// Writes the output as it comes, keeps the denials for the end, and tells the session what it has to know.
+///
+/// A write may block for as long as nobody reads: the reader thread then stands still, and with it, by and by, the worker.
+/// So a slow reader slows the script, as it would without a sandbox.
+pub struct Sink {
+    notices: UnboundedSender<Notice>,
+    verbose: bool,
+    broken: [AtomicBool; 2],
+    /// Whether what the script wrote last to where our own lines go has no line break at its end.
+    is_mid_line: AtomicBool,
+    /// Whether stdout is shown in the same place as stderr.
+    is_one_terminal: bool,
+    end: Mutex<End>,
+}
+
+/// What is told at the end.
+#[derive(Default)]
+struct End {
+    denials: Denials,
+    trouble: Option<String>,
+}
+
+impl Sink {
+    /// A sink that sends its notices there.
+    pub fn new(notices: UnboundedSender<Notice>, verbose: bool) -> Self {
+        Self {
+            notices,
+            verbose,
+            broken: Default::default(),
+            is_mid_line: AtomicBool::new(false),
+            is_one_terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
+            end: Mutex::default(),
+        }
+    }
+
+    /// Says what there is to say after the script's own output.
+    pub fn finish(&self) {
+        let end = self.end();
+        if let Some(trouble) = &end.trouble {
+            self.break_line();
+            say::error(trouble, None);
+        }
+        if let Some(block) = end.denials.block() {
+            self.break_line();
+            say::styled(&block);
+        }
+    }
+
+    /// Begins a new line on stderr where the script did not.
+    pub fn break_line(&self) {
+        if self.is_mid_line.swap(false, Relaxed) {
+            let _ = fd::write_all(io::stderr(), b"\n");
+        }
+    }
+
+    fn write(&self, output: &Output) {
+        let broken = &self.broken[output.stream as usize];
+        if broken.load(Relaxed) {
+            return;
+        }
+        let written = match output.stream {
+            Stream::Stdout => fd::write_all(io::stdout(), &output.bytes),
+            Stream::Stderr => fd::write_all(io::stderr(), &output.bytes),
+        };
+        if let Err(errno) = written {
+            broken.store(true, Relaxed);
+            self.notify(Notice::Broken(output.stream, errno));
+        }
+        if let Some(last) = output.bytes.last()
+            && (output.stream == Stream::Stderr || self.is_one_terminal)
+        {
+            self.is_mid_line.store(*last != b'\n', Relaxed);
+        }
+    }
+
+    fn state(&self, state: WorkerState) {
+        match state.worker {
+            Phase::ExecEnd => {
+                // Python has told of its exceptions and of an interrupt itself; nobody else tells of these.
+                let is_untold = match state.outcome {
+                    Some(Outcome::Protocol) => true,
+                    Some(Outcome::Signal) => state.signal.as_deref() != Some("SIGINT"),
+                    _ => false,
+                };
+                if is_untold {
+                    self.end().trouble = state.error;
+                }
+                self.notify(Notice::ScriptEnded(state.exit_code.map(of_process)));
+            }
+            Phase::Killed | Phase::Stopped => self.notify(Notice::ScriptEnded(None)),
+            _ => {}
+        }
+    }
+
+    fn notify(&self, notice: Notice) {
+        // The session no longer listens when it is over, and then needs to know nothing.
+        let _ = self.notices.send(notice);
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for Sink {
+    fn emit(&self, batch: Vec<Event>) -> Flow {
+        for event in batch {
+            match event {
+                Event::Output(output) => self.write(&output),
+                Event::State(state) => self.state(state),
+                Event::Denied(denial) => self.end().denials.add(*denial),
+                Event::Warn(message) => {
+                    self.break_line();
+                    say::warning(&message);
+                }
+                Event::Enforcement(enforcement) if self.verbose => say::note(&describe(&enforcement)),
+                _ => {}
+            }
+        }
+        Flow::Continue
+    }
+}
+
+/// What is in force, in one line.
+fn describe(enforcement: &Enforcement) -> String {
+    let namespaces = &enforcement.namespaces;
+    let namespaces: Vec<&str> = [
+        ("user", namespaces.user),
+        ("mount", namespaces.mount),
+        ("pid", namespaces.pid),
+        ("net", namespaces.net),
+        ("ipc", namespaces.ipc),
+        ("uts", namespaces.uts),
+        ("cgroup", namespaces.cgroup),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_in_force)| is_in_force.then_some(name))
+    .collect();
+    let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    let landlock = enforcement.landlock.map_or_else(|| "none".to_owned(), |landlock| format!("ABI {}", landlock.abi));
+    let mut line = format!(
+        "sandbox {}: namespaces {}; landlock {landlock}; seccomp {}; limits {}; network {}",
+        enforcement.tier,
+        or_none(namespaces.join(" ")),
+        if enforcement.seccomp { "on" } else { "off" },
+        enforcement.limits,
+        enforcement.network,
+    );
+    for note in &enforcement.notes {
+        line += &format!("; {note}");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buntime_supervisor::{LandlockInForce, Namespaces};
+
+    #[test]
+    fn enforcement_in_one_line() {
+        let mut enforcement = Enforcement {
+            tier: "full",
+            namespaces: Namespaces { user: true, net: true, ..Namespaces::default() },
+            landlock: Some(LandlockInForce { abi: 7 }),
+            seccomp: true,
+            limits: "rlimit",
+            network: "none",
+            notes: vec!["a note".to_owned()],
+        };
+        assert_eq!(
+            describe(&enforcement),
+            "sandbox full: namespaces user net; landlock ABI 7; seccomp on; limits rlimit; network none; a note"
+        );
+        enforcement = Enforcement {
+            tier: "none",
+            namespaces: Namespaces::default(),
+            landlock: None,
+            seccomp: false,
+            ..enforcement
+        };
+        assert!(describe(&enforcement).starts_with("sandbox none: namespaces none; landlock none; seccomp off; "));
+    }
+}

@@ -1,0 +1,5 @@
+def check(n):
+    raise ValueError(n)
+
+
+check(1)

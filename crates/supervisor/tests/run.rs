@@ -1,0 +1,185 @@
+//! Whole runs in real sandboxes. They need the helper: `BUNTIME_INIT_PATH` names it (`npm test` sets it).
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use buntime_supervisor::{Ended, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Keeps every event, and wakes who waits for one.
+#[derive(Default)]
+struct Seen {
+    events: Mutex<Vec<Event>>,
+    more: Condvar,
+}
+
+impl EventSink for Seen {
+    fn emit(&self, batch: Vec<Event>) -> Flow {
+        self.events.lock().expect("no test panics while it holds this").extend(batch);
+        self.more.notify_all();
+        Flow::Continue
+    }
+}
+
+impl Seen {
+    /// The `number`th end of an execution, counted from 1.
+    fn end(&self, number: usize) -> WorkerState {
+        let deadline = Instant::now() + LIMIT;
+        let mut events = self.events.lock().expect("no test panics while it holds this");
+        loop {
+            let mut ends = events.iter().filter_map(|event| match event {
+                Event::State(state) if state.worker == Phase::ExecEnd => Some(state.clone()),
+                _ => None,
+            });
+            if let Some(end) = ends.nth(number - 1) {
+                return end;
+            }
+            let left = deadline.checked_duration_since(Instant::now());
+            let left = left.unwrap_or_else(|| panic!("no end of execution {number}: {events:?}"));
+            events = self.more.wait_timeout(events, left).expect("no test panics while it holds this").0;
+        }
+    }
+
+    fn output(&self) -> String {
+        let events = self.events.lock().expect("no test panics while it holds this");
+        events
+            .iter()
+            .filter_map(|event| if let Event::Output(output) = event { Some(output.text()) } else { None })
+            .collect()
+    }
+
+    fn errors(&self) -> Vec<String> {
+        let events = self.events.lock().expect("no test panics while it holds this");
+        events
+            .iter()
+            .filter_map(|event| if let Event::Error(text) = event { Some(text.clone()) } else { None })
+            .collect()
+    }
+}
+
+async fn started(options: Options) -> (Supervisor, Arc<Seen>) {
+    assert!(std::env::var_os("BUNTIME_INIT_PATH").is_some(), "BUNTIME_INIT_PATH must name a built buntime-init");
+    let seen = Arc::new(Seen::default());
+    let supervisor = Supervisor::new(options, seen.clone()).expect("options");
+    supervisor.start(None).await.expect("start");
+    (supervisor, seen)
+}
+
+/// One piece of code in a sandbox of its own: how it ended, and what it printed.
+async fn run(code: &str) -> (WorkerState, Arc<Seen>, Ended) {
+    let (supervisor, seen) = started(Options::default()).await;
+    assert!(supervisor.run(Run::Code(code.into())).expect("run"));
+    let end = seen.end(1);
+    let ended = supervisor.stop(Some(Duration::from_secs(2))).await;
+    (end, seen, ended)
+}
+
+#[tokio::test]
+async fn code_that_waits_when_stop_is_called_is_executed_in_its_order() {
+    let (supervisor, seen) = started(Options::default()).await;
+    for number in 0..50 {
+        assert!(supervisor.run(Run::Code(format!("print({number})"))).expect("run"));
+    }
+    assert_eq!(supervisor.stop(Some(LIMIT)).await, Ended::Exited(0));
+    assert_eq!(seen.output(), (0..50).map(|number| format!("{number}\n")).collect::<String>());
+    assert!(!supervisor.run(Run::Code("1".into())).expect("run"), "nothing is accepted after the end");
+    assert_eq!(supervisor.stop(None).await, Ended::Exited(0), "stop again");
+}
+
+#[tokio::test]
+async fn crashes_are_ends_with_their_signal_or_code() {
+    for (code, exit_code, outcome, signal) in [
+        ("import os; os.abort()", 134, Outcome::Signal, Some("SIGABRT")),
+        ("import os; os.kill(os.getpid(), 9)", 137, Outcome::Signal, Some("SIGKILL")),
+        ("import os; os._exit(7)", 7, Outcome::Exit, None),
+        ("import sys; sys.exit(3)", 3, Outcome::Exit, None),
+        ("raise ValueError('x')", 1, Outcome::Exception, None),
+        ("1 + 1", 0, Outcome::Ok, None),
+    ] {
+        let (end, _, _) = run(code).await;
+        assert_eq!((end.exit_code, end.outcome), (Some(exit_code), Some(outcome)), "{code}: {end:?}");
+        assert_eq!(end.signal.as_deref(), signal, "{code}");
+    }
+}
+
+/// What a hostile worker can reach of the segment and the socket, it can write; each lie ends it and nothing else.
+#[tokio::test]
+async fn lies_end_the_worker_with_a_protocol_error() {
+    let prelude = "import mmap, os, time\n\
+        ring = mmap.mmap(4, 0)\n\
+        def frame(payload):\n    \
+            tail = int.from_bytes(ring[4:8], 'little')\n    \
+            ring[64 + tail:64 + tail + 4 + len(payload)] = len(payload).to_bytes(4, 'little') + payload\n    \
+            ring[4:8] = (tail + 4 + len(payload)).to_bytes(4, 'little')\n\
+        def wake():\n    \
+            os.write(5, (1).to_bytes(8, 'little'))\n    \
+            time.sleep(30)\n";
+    for (name, lie) in [
+        ("a tail outside the ring", "ring[4:8] = b'\\xff' * 4; wake()"),
+        (
+            "a length beyond the tail",
+            "frame(b'x'); t = int.from_bytes(ring[4:8], 'little'); ring[64 + t - 5:64 + t - 1] = b'\\xff' * 4; wake()",
+        ),
+        ("an unknown type", "frame(b'\\x7f' + bytes(4)); wake()"),
+        ("a forged second start", "frame(b'\\x41' + (2).to_bytes(4, 'little') + bytes(8)); wake()"),
+        ("a forged end of another execution", "frame(b'\\x42' + (9).to_bytes(4, 'little') + bytes(13)); wake()"),
+        ("a half payload", "frame(b'\\x40' + bytes(5)); wake()"),
+        ("a second READY", "os.write(3, b'READY\\n'); time.sleep(30)"),
+        ("an unknown line", "os.write(3, b'GRANT ALL\\n'); time.sleep(30)"),
+        ("an endless line", "\nwhile True: os.write(3, b'x' * 4096)"),
+    ] {
+        let (end, seen, _) = run(&format!("{prelude}{lie}")).await;
+        assert_eq!(end.outcome, Some(Outcome::Protocol), "{name}: {end:?}");
+        assert!(seen.errors().iter().any(|error| error.starts_with("protocol: ")), "{name}: {:?}", seen.errors());
+    }
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_interrupted_and_the_state_survives() {
+    let (supervisor, seen) = started(Options::default()).await;
+    assert!(supervisor.run(Run::Code("kept = 41".into())).expect("run"));
+    assert!(supervisor.run(Run::Code("while True: pass".into())).expect("run"));
+    assert_eq!(seen.end(1).exit_code, Some(0));
+    let interrupted = supervisor.interrupt().await.expect("interrupt");
+    assert!(!interrupted.state_lost);
+    assert_eq!(seen.end(2).exit_code, Some(130));
+    assert!(supervisor.run(Run::Code("print(kept + 1)".into())).expect("run"));
+    assert_eq!(seen.end(3).exit_code, Some(0));
+    assert!(seen.output().ends_with("42\n"), "{}", seen.output());
+    supervisor.stop(None).await;
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_killed_after_the_grace() {
+    let (supervisor, seen) = started(Options::default()).await;
+    supervisor
+        .run(Run::Code("while True:\n  try:\n    while True: pass\n  except KeyboardInterrupt: pass".into()))
+        .expect("run");
+    let ended = supervisor.stop(Some(Duration::from_millis(200))).await;
+    assert_eq!(ended, Ended::Signalled(9));
+    assert_eq!(seen.end(1).outcome, Some(Outcome::Cancelled));
+}
+
+#[tokio::test]
+async fn source_much_longer_than_the_ring_arrives_whole() {
+    let options = Options { shm_size: 4096, ..Options::default() };
+    let (supervisor, seen) = started(options).await;
+    let text = "x".repeat(1 << 20);
+    supervisor.run(Run::Code(format!("print(len('{text}'))"))).expect("run");
+    assert_eq!(seen.end(1).exit_code, Some(0));
+    assert_eq!(seen.output(), format!("{}\n", 1 << 20));
+    supervisor.stop(None).await;
+}
+
+#[tokio::test]
+async fn an_interpreter_that_is_not_there_is_a_clear_error() {
+    let seen = Arc::new(Seen::default());
+    let options = Options { interpreter: Some("/no/such/python".into()), ..Options::default() };
+    let supervisor = Supervisor::new(options, seen).expect("options");
+    let error = supervisor.start(None).await.expect_err("there is no such interpreter");
+    assert_eq!(error.code, "ERR_BUNTIME_INTERPRETER");
+    assert!(error.message.contains("/no/such/python"), "{error}");
+    assert_eq!(supervisor.stop(None).await, Ended::Never);
+    assert_eq!(supervisor.start(None).await.expect_err("a second start").code, "ERR_BUNTIME_STATE");
+}
