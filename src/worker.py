@@ -472,6 +472,7 @@ class Policy:
         self.readable, self.writable, self.masked = (
             tuple(decode_path(value).rstrip("/") + "/" for tag, value in records if tag == wanted)
             for wanted in (2, 3, 7))
+        self.stand_ins = frozenset(decode_path(value) for tag, value in records if tag == 8)
         self.kernel = any(tag == 5 and value[0] & 1 for tag, value in records)
         allowed = 0
         for tag, value in records:
@@ -544,7 +545,7 @@ class Policy:
             if not self.kernel:
                 raise FileNotFoundError(2, posix.strerror(2), path)
             return
-        if kind == READ and self.kernel:
+        if kind == READ and self.kernel and shown not in self.stand_ins:
             try:
                 posix.close(posix.open(shown, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC))
                 return

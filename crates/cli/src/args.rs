@@ -10,27 +10,33 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::permissions::PermissionArgs;
 use crate::size::shm_size;
 
-const ABOUT: &str = "Runs untrusted Python in a kernel-level Linux sandbox";
+// In the templates, and not as `long_about`: clap would then print each flag over three lines.
+const HELP: &str = "\
+{about-with-newline}
+Without flags everything is denied: a script can compute, read what is piped into it and print. It
+sees no file of yours but itself, no network, no other program and no variable of your environment.
+Neither root nor a container is needed.
 
-const LONG_ABOUT: &str = "\
-Runs untrusted Python in a kernel-level Linux sandbox.
+{usage-heading} {usage}
 
-Without flags everything is denied: a script can compute, read what is piped into it and print. It sees no file of \
-yours but itself, no network, no other program and no variable of your environment. Neither root nor a container is \
-needed.";
+{all-args}{after-help}";
 
-const RUN_ABOUT: &str = "\
-Runs a script in a sandbox.
+const RUN_HELP: &str = "\
+{about-with-newline}
+Without flags everything is denied: the script can compute, read what is piped into it and print.
+It sees no file of yours but itself, no network, no other program and no variable of your
+environment. Each permission is given by a flag or by a policy; flags outrank the policy. What was
+denied is listed at the end, with the flag that would allow it.
 
-Without flags everything is denied: the script can compute, read what is piped into it and print. It sees no file of \
-yours but itself, no network, no other program and no variable of your environment. Each permission is given by a flag \
-or by a policy file; flags go before the file. What was denied is listed at the end, with the flag that would allow it.
+Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises
+KeyboardInterrupt in it; a second one kills it.
 
-Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises KeyboardInterrupt in it; a \
-second one kills it.
+The exit code is the script's, or 128+N when signal N ended it; 125 when the sandbox failed, 126
+when the entry cannot be read, 127 when there is no such entry, 2 for a mistake on the command line.
 
-The exit code is the script's, or 128+N when signal N ended it; 125 when the sandbox failed, 126 when the entry cannot \
-be read, 127 when there is no such entry, and 2 for a mistake on the command line.";
+{usage-heading} {usage}
+
+{all-args}{after-help}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,9 +47,9 @@ Examples:
   python-ipc-bun run -c 'print(6 * 7)'
   generate | python-ipc-bun run -";
 
-/// The whole command line.
+/// Runs untrusted Python in a kernel-level Linux sandbox
 #[derive(Debug, Parser)]
-#[command(name = "python-ipc-bun", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(name = "python-ipc-bun", version, help_template = HELP, after_help = EXAMPLES)]
 #[command(arg_required_else_help = true, max_term_width = 120)]
 pub struct Cli {
     /// What to do.
@@ -55,7 +61,6 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a script in a sandbox
-    #[command(long_about = RUN_ABOUT)]
     Run(Box<RunArgs>),
     /// Print the policy that the flags amount to (not supported yet)
     InitPolicy(Box<InitPolicyArgs>),
@@ -63,7 +68,7 @@ pub enum Command {
 
 /// `run`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, override_usage = "\
+#[command(help_template = RUN_HELP, after_help = EXAMPLES, override_usage = "\
 python-ipc-bun run [OPTIONS] <ENTRY> [ARGS]...
        python-ipc-bun run [OPTIONS] -c <CODE> [ARGS]...")]
 pub struct RunArgs {

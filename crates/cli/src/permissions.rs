@@ -1,7 +1,6 @@
 //! The flags of the permissions: a table of them, as clap arguments and back.
 
-use buntime_policy::{Action, PermissionKind, Permissions};
-use clap::error::ErrorKind;
+use buntime_policy::{Action, PermissionKind, Permissions, PolicyError, Selection};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
 
 /// One flag, as the guide's table has it.
@@ -26,24 +25,51 @@ impl Flag {
     const fn short(self, short: char) -> Self {
         Self { short: Some(short), ..self }
     }
+
+    /// Accepts a list with commas, all of whose items mean something: `--allow-read=$UNSET` must not end up as anything.
+    fn check(&self, items: &str) -> Result<String, String> {
+        if items.is_empty() {
+            return Err("the value is empty; leave out the \"=\" to mean everything".to_owned());
+        }
+        if items.split(',').any(str::is_empty) {
+            return Err("an item of the list is empty".to_owned());
+        }
+        let mut permissions = Permissions::default();
+        self.selection(&mut permissions).add(Some(items));
+        match permissions.to_policy() {
+            Ok(_) => Ok(items.to_owned()),
+            // Clap names the flag itself.
+            Err(PolicyError::Flag { problem, .. }) => Err(problem),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn selection<'a>(&self, permissions: &'a mut Permissions) -> &'a mut Selection {
+        let grants = permissions.grants_mut(self.kind);
+        match self.action {
+            Action::Deny => &mut grants.deny,
+            _ => &mut grants.allow,
+        }
+    }
 }
 
 use PermissionKind::{Env, Ffi, Net, Read, Run, Sys, Write};
 
-const FLAGS: [Flag; 14] = [
+static FLAGS: [Flag; 14] = [
     allow(Read, "allow-read", "PATHS", "Read these files, and all below these directories").short('R'),
     deny(Read, "deny-read", "PATHS", "Never read these, whatever else is allowed"),
     allow(Write, "allow-write", "PATHS", "Write there; does not imply reading").short('W'),
     deny(Write, "deny-write", "PATHS", "Never write there"),
     allow(Env, "allow-env", "NAMES", "See these environment variables, as in PATH,AWS_*").short('E'),
     deny(Env, "deny-env", "NAMES", "Never see these environment variables"),
-    allow(Net, "allow-net", "HOSTS", "Connect to these hosts, as in github.com,10.0.0.0/8").short('N'),
+    allow(Net, "allow-net", "HOSTS", "Connect to these hosts, as in github.com,10.0.0.0/8 (not supported yet)")
+        .short('N'),
     deny(Net, "deny-net", "HOSTS", "Never connect to these hosts"),
-    allow(Run, "allow-run", "PROGRAMS", "Start these programs"),
+    allow(Run, "allow-run", "PROGRAMS", "Start these programs (not supported yet)"),
     deny(Run, "deny-run", "PROGRAMS", "Never start these programs"),
-    allow(Ffi, "allow-ffi", "PATHS", "Load dynamic libraries from these paths"),
+    allow(Ffi, "allow-ffi", "PATHS", "Load dynamic libraries from these paths (not supported yet)"),
     deny(Ffi, "deny-ffi", "PATHS", "Never load dynamic libraries from these paths"),
-    allow(Sys, "allow-sys", "NAMES", "See this about the system, as in hostname,os"),
+    allow(Sys, "allow-sys", "NAMES", "See this about the system, as in hostname,os (not supported yet)"),
     deny(Sys, "deny-sys", "NAMES", "Never see this about the system"),
 ];
 
@@ -66,7 +92,7 @@ impl clap::Args for PermissionArgs {
                 .num_args(0..=1)
                 // `--allow-read main.py` would be a question; so it is none: the script is main.py.
                 .require_equals(true)
-                .value_parser(list)
+                .value_parser(move |items: &str| flag.check(items))
         });
         let all = Arg::new(ALLOW_ALL)
             .long(ALLOW_ALL)
@@ -85,36 +111,17 @@ impl FromArgMatches for PermissionArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut permissions = Permissions { allow_all: matches.get_flag(ALLOW_ALL), ..Permissions::default() };
         for flag in &FLAGS {
-            let grants = permissions.grants_mut(flag.kind);
-            let selection = match flag.action {
-                Action::Deny => &mut grants.deny,
-                _ => &mut grants.allow,
-            };
+            let selection = flag.selection(&mut permissions);
             for mut occurrence in matches.get_occurrences::<String>(flag.name).into_iter().flatten() {
                 selection.add(occurrence.next().map(String::as_str));
             }
         }
-        // A value that means nothing is a mistake on the command line, to be told as such, before anything starts.
-        match permissions.to_policy() {
-            Ok(_) => Ok(Self(permissions)),
-            Err(error) => Err(Error::raw(ErrorKind::ValueValidation, error)),
-        }
+        Ok(Self(permissions))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
-    }
-}
-
-/// Accepts a list with commas, none of whose items is empty: `--allow-read=$UNSET` must not end up as anything.
-fn list(items: &str) -> Result<String, &'static str> {
-    if items.is_empty() {
-        Err("the value is empty; leave out the \"=\" to mean everything")
-    } else if items.split(',').any(str::is_empty) {
-        Err("an item of the list is empty")
-    } else {
-        Ok(items.to_owned())
     }
 }
 
@@ -127,7 +134,6 @@ pub fn is_flag(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use buntime_policy::Selection;
     use clap::Args;
 
     fn parse(args: &[&str]) -> Result<Permissions, Error> {

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::path::Path;
+
 #[test]
 fn transcripts() {
-    common::transcripts("tests/cli/*.trycmd");
+    let none = Path::new("/nonexistent/buntime-init");
+    common::transcripts("tests/cli/*.trycmd", none);
 }

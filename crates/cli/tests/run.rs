@@ -1,20 +1,22 @@
 //! Real runs in a real sandbox.
 
+#![allow(clippy::unwrap_used, reason = "the whole file is tests")]
+
 mod common;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::command;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 #[test]
 fn transcripts() {
-    common::helper();
-    common::transcripts("tests/run/*.trycmd");
+    common::transcripts("tests/run/*.trycmd", &common::helper());
 }
 
 fn run(code: &str) -> Command {
@@ -152,6 +154,24 @@ fn an_interrupt_is_the_scripts_to_handle() {
     assert!(stderr.ends_with("\nKeyboardInterrupt\n"), "{stderr}");
 }
 
+/// A terminal sends Ctrl-C to the whole foreground group.
+#[test]
+fn ctrl_c_at_a_terminal_reaches_the_script_alone() {
+    let mut child =
+        run("import time\ntry:\n  print('ready')\n  time.sleep(60)\nexcept KeyboardInterrupt: print('caught')")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = String::new();
+    stdout.read_line(&mut lines).unwrap();
+    killpg(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    stdout.read_to_string(&mut lines).unwrap();
+    assert_eq!((child.wait().unwrap().code(), lines.as_str()), (Some(0), "ready\ncaught\n"));
+}
+
 #[test]
 fn a_second_interrupt_kills() {
     let mut running = Running::start(
@@ -165,7 +185,7 @@ fn a_second_interrupt_kills() {
 
 #[test]
 fn an_interrupt_after_the_script_ends_the_wait_for_its_threads() {
-    let mut running = Running::start(
+    let running = Running::start(
         "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()\nprint('ready')",
     );
     // The end of the script is a moment after its last line, and until then the interrupt would be its own.

@@ -208,6 +208,68 @@ mod tests {
         }
     }
 
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        name: String,
+        #[serde(rename = "type")]
+        kind: u8,
+        req_id: u32,
+        body_hex: String,
+        payload_hex: String,
+        fields: serde_json::Value,
+    }
+
+    /// What the vectors call the fields of a payload, as this side reads them.
+    fn fields(payload: &[u8]) -> serde_json::Value {
+        use serde_json::json;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match FromWorker::parse(payload).unwrap() {
+            FromWorker::Stdout { text: written } => json!({"text": text(written)}),
+            FromWorker::Check { target, .. } => json!({"text": text(target)}),
+            FromWorker::Output { stream, more, marks, text: written } => json!({
+                "stream": stream as u8 + 1, "more": more, "stdout_at": marks.stdout, "stderr_at": marks.stderr,
+                "text": text(written),
+            }),
+            FromWorker::ExecStart { marks, .. } => json!({"stdout_at": marks.stdout, "stderr_at": marks.stderr}),
+            FromWorker::ExecEnd { marks, exit_code, how, error, .. } => json!({
+                "stdout_at": marks.stdout, "stderr_at": marks.stderr, "exit_code": exit_code, "how": how as u8,
+                "error": text(error),
+            }),
+            FromWorker::Denied { kind, operation, target } => {
+                json!({"kind": kind as u8 + 1, "operation": text(operation), "target": text(target)})
+            }
+        }
+    }
+
+    #[test]
+    fn the_golden_vectors_hold() {
+        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/frames.json")).unwrap();
+        assert!(vectors.len() > 50);
+        for vector in vectors {
+            let payload = crate::unhex(&vector.payload_hex);
+            let body = crate::unhex(&vector.body_hex);
+            let mut whole = vec![vector.kind];
+            whole.extend(vector.req_id.to_le_bytes());
+            whole.extend(&body);
+            assert_eq!(whole, payload, "{}", vector.name);
+            let sent = match (vector.kind, vector.fields.get("what").and_then(serde_json::Value::as_u64)) {
+                (CODE, _) => Some(ToWorker::Code),
+                (CODE_PART, _) => Some(ToWorker::CodePart),
+                (RUN, Some(0)) => Some(ToWorker::Run(RunWhat::File)),
+                (RUN, Some(1)) => Some(ToWorker::Run(RunWhat::Command)),
+                (RUN, Some(2)) => Some(ToWorker::Run(RunWhat::Stdin)),
+                (SHUTDOWN, _) => Some(ToWorker::Shutdown),
+                _ => None,
+            };
+            if let Some(sent) = sent {
+                let (head, length) = sent.head();
+                assert_eq!(head[..length], payload[..length], "{}", vector.name);
+            } else if vector.kind != 0x10 && vector.kind != 0x11 {
+                assert_eq!(fields(&payload), vector.fields, "{}", vector.name);
+            }
+        }
+    }
+
     #[test]
     fn short_and_unknown_payloads_are_lies() {
         assert_eq!(FromWorker::parse(b""), Err(Lie::Short { kind: 0, length: 0 }));

@@ -17,3 +17,10 @@ pub use frame::*;
 pub use lie::Lie;
 pub use ring::{Consumer, Full, HEADER, PipeMarks, Producer, RingState, Segment};
 pub use setup::{Layers, SetUp};
+
+/// The golden vectors hold bytes as hexadecimal digits.
+#[cfg(test)]
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |two: &[u8]| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(digits).collect()
+}

@@ -250,7 +250,7 @@ impl Producer {
         // SYNC POINT space-freed.
         let head = self.segment.word(self.ring + HEAD).load(Ordering::Acquire);
         let used = distance(head, self.tail, self.capacity)?;
-        if length > (self.capacity - 1 - used).saturating_sub(PREFIX) as usize {
+        if PREFIX as usize + length > (self.capacity - 1 - used) as usize {
             return Ok(Err(Full { ever: true }));
         }
         let mut position = self.tail;
@@ -420,20 +420,16 @@ mod tests {
             let (_, mut to, _marks) = Segment::create(half * 2).unwrap().host_ends();
             to.segment.word(to.ring + HEAD).store(vector.head, Ordering::SeqCst);
             to.tail = vector.tail;
-            let payload = unhex(&vector.payload_hex);
+            let payload = crate::unhex(&vector.payload_hex);
             let fits = to.push(&[&payload]).unwrap().is_ok();
             assert_eq!(fits, vector.fits.unwrap_or(true), "{}", vector.name);
             if fits {
                 assert_eq!(Some(to.tail), vector.expect_tail, "{}", vector.name);
                 let mut data = vec![0; vector.capacity as usize];
                 to.segment.copy_out(to.ring, vector.capacity, 0, &mut data);
-                assert_eq!(Some(data), vector.data_hex.as_deref().map(unhex), "{}", vector.name);
+                assert_eq!(Some(data), vector.data_hex.as_deref().map(crate::unhex), "{}", vector.name);
             }
         }
-    }
-
-    fn unhex(text: &str) -> Vec<u8> {
-        text.as_bytes().chunks(2).map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
     }
 
     proptest! {

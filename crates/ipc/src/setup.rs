@@ -41,6 +41,11 @@ impl SetUp {
         self.record(6, &[all.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()]);
     }
 
+    /// A file of the sandbox's own in the place of a host's.
+    pub fn stand_in(&mut self, path: &[u8]) {
+        self.record(8, path);
+    }
+
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

@@ -34,7 +34,7 @@ pub struct Grant {
     /// Absolute, on the host.
     pub path: PathBuf,
     pub access: Access,
-    /// Files in it may be mapped as code. Such a mount is never writable.
+    /// Files in it may be mapped as code. A mount of the runtime's code is never writable.
     pub code: bool,
     pub origin: Origin,
 }
@@ -67,6 +67,8 @@ pub struct View {
     /// Prefixes that can be read and written inside, for the harness's explanations.
     pub readable: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
+    /// Files of the sandbox's own in the place of the host's.
+    pub stand_ins: Vec<PathBuf>,
     /// What a grant became, where that is not what it says: a symlink's target, a missing path.
     pub notes: Vec<String>,
     /// The resolved working directory.
@@ -96,6 +98,8 @@ struct Shown {
     directory: bool,
     writable: bool,
     code: bool,
+    /// Code of the runtime: read-only, whatever else is granted.
+    runtime: bool,
     policy: bool,
 }
 
@@ -170,6 +174,7 @@ impl Builder {
         shown.directory = directory;
         shown.writable |= grant.access.write;
         shown.code |= grant.code;
+        shown.runtime |= grant.code && grant.origin == Origin::Runtime;
         shown.policy |= grant.origin == Origin::Policy;
         let access = self.access.entry(real).or_default();
         access.read |= grant.access.read;
@@ -236,15 +241,16 @@ impl Builder {
         for (path, shown) in &self.shown {
             let above = tree.binds.range::<PathBuf, _>(..path.clone()).rev().find(|(bind, _)| path.starts_with(bind));
             let inherited = above.map(|(_, shown)| *shown).unwrap_or_default();
-            // What is granted above holds here too. Code stays read-only: what a worker writes never becomes its code by a mount.
-            let code = shown.code || inherited.code;
+            // What is granted above holds here too, save that nothing writes the runtime's code.
+            let runtime = shown.runtime || inherited.runtime;
             let effective = Shown {
                 directory: shown.directory,
-                writable: (shown.writable || inherited.writable) && !code,
-                code,
+                writable: (shown.writable || inherited.writable) && !runtime,
+                code: shown.code || inherited.code,
+                runtime,
                 policy: shown.policy || inherited.policy,
             };
-            if shown.writable && code {
+            if shown.writable && runtime {
                 self.view.notes.push(format!("{} holds code of the runtime and stays read-only", path.display()));
             }
             let covered =
@@ -347,7 +353,7 @@ impl Builder {
             if !tree.covers(Path::new(path)) {
                 tree.parents(Path::new(path));
                 tree.own(Node::Text { path: Bytes::from(path), text: text.to_owned() }, path);
-                // Not among the readable prefixes: a script that opens one is told of the host's file, which it does not get.
+                self.view.stand_ins.push(PathBuf::from(path));
                 self.view.landlock.push(LandlockRule { path: Bytes::from(path), access: read });
             }
         }
@@ -487,12 +493,14 @@ mod tests {
     }
 
     #[test]
-    fn code_is_never_writable() {
+    fn code_of_the_runtime_is_never_writable() {
         let (_guard, dir) = place();
         fs::create_dir_all(dir.join("lib")).unwrap();
         let code = Grant { code: true, origin: Origin::Runtime, ..grant(&dir.join("lib"), false) };
-        let view = view(&[code, grant(&dir, true)]);
-        assert_eq!(binds(&view), [(dir.clone(), true), (dir.join("lib"), false)]);
+        assert_eq!(binds(&view(&[code, grant(&dir, true)])), [(dir.clone(), true), (dir.join("lib"), false)]);
+        // Unless the caller asks for just that.
+        let everything = Grant { code: true, ..grant(&dir, true) };
+        assert_eq!(binds(&view(&[everything])), [(dir, true)]);
     }
 
     #[test]

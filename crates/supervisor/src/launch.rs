@@ -171,6 +171,9 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     for path in &view.writable {
         set_up.writable(path.as_os_str().as_encoded_bytes());
     }
+    for path in &view.stand_ins {
+        set_up.stand_in(path.as_os_str().as_encoded_bytes());
+    }
     if let Some(entry) = &options.entry {
         set_up.entry(entry.as_os_str().as_encoded_bytes());
     }

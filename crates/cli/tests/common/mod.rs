@@ -9,13 +9,14 @@ use std::process::Command;
 pub const COMMAND: &str = env!("CARGO_BIN_EXE_python-ipc-bun");
 
 /// Cases whose output does not depend on who runs them, and where.
-pub fn transcripts(cases: &str) {
-    let mut tests = trycmd::TestCases::new();
-    tests.register_bin("python-ipc-bun", Path::new(COMMAND)).env("NO_COLOR", "1").env("COLUMNS", "100");
-    if let Some(helper) = find_helper() {
-        tests.env("BUNTIME_INIT_PATH", helper.to_string_lossy());
-    }
-    tests.case(cases).run();
+pub fn transcripts(cases: &str, helper: &Path) {
+    trycmd::TestCases::new()
+        .register_bin("python-ipc-bun", Path::new(COMMAND))
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "100")
+        .env("BUNTIME_INIT_PATH", helper.to_string_lossy())
+        .case(cases)
+        .run();
 }
 
 /// The command, ready to run a sandbox.
@@ -27,11 +28,15 @@ pub fn command() -> Command {
 
 /// The static helper. A test of the sandbox without one fails: skipped, it would look as if it had passed.
 pub fn helper() -> PathBuf {
-    find_helper().expect("these tests need the static helper: run `npm install`, or name it with BUNTIME_TEST_INIT")
-}
-
-fn find_helper() -> Option<PathBuf> {
-    let named = ["BUNTIME_TEST_INIT", "BUNTIME_INIT_PATH"].into_iter().find_map(std::env::var_os).map(PathBuf::from);
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../npm/linux-x64-gnu/buntime-init");
-    named.or_else(|| built.exists().then_some(built))
+    let named = ["BUNTIME_TEST_INIT", "BUNTIME_INIT_PATH"].into_iter().find_map(std::env::var_os);
+    let helper = named.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../npm/linux-x64-gnu/buntime-init"),
+        PathBuf::from,
+    );
+    assert!(
+        helper.exists(),
+        "{} does not exist: these tests need the static helper, which `npm install` builds and BUNTIME_TEST_INIT names",
+        helper.display()
+    );
+    helper
 }
