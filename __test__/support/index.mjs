@@ -108,11 +108,11 @@ export async function bothWays(code, options = {}) {
 }
 
 /** Runs a module, with `Supervisor` in scope, as a process of its own on the runtime under test. */
-export function spawnHost(source, { args = [], cwd = root } = {}) {
+export function spawnHost(source, { args = [], cwd = root, env = process.env } = {}) {
   const file = path.join(temporaryDirectory(), "host.mjs");
   const facade = pathToFileURL(path.join(root, "index.js")).href;
   writeFileSync(file, `import { Supervisor } from ${JSON.stringify(facade)};\n${source}`);
-  const child = spawn(process.execPath, [file, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [file, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const host = { child, pid: child.pid, stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"]) {
     child[name].setEncoding("utf8").on("data", (text) => {

@@ -19,7 +19,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether `text` would look other than it is.
+/// Whether a text with this in it would look other than it is.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(

@@ -1,5 +1,6 @@
 //! The flags of the permissions: a table of them, as clap arguments and back.
 
+use buntime_policy::PermissionKind::{Env, Ffi, Net, Read, Run, Sys, Write};
 use buntime_policy::{Action, PermissionKind, Permissions, PolicyError, Selection};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
 
@@ -53,8 +54,6 @@ impl Flag {
     }
 }
 
-use PermissionKind::{Env, Ffi, Net, Read, Run, Sys, Write};
-
 static FLAGS: [Flag; 14] = [
     allow(Read, "allow-read", "PATHS", "Read these files, and all below these directories").short('R'),
     deny(Read, "deny-read", "PATHS", "Never read these, whatever else is allowed"),
@@ -90,7 +89,7 @@ impl clap::Args for PermissionArgs {
                 .help(flag.help)
                 .action(ArgAction::Append)
                 .num_args(0..=1)
-                // `--allow-read main.py` would be a question; so it is none: the script is main.py.
+                // So that `--allow-read main.py` can mean one thing only: the script is main.py.
                 .require_equals(true)
                 .value_parser(move |items: &str| flag.check(items))
         });

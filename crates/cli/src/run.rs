@@ -53,7 +53,7 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let supervisor = Supervisor::new(options, sink.clone())?;
     let done = pollster::block_on(Session::new(&supervisor, notices).drive(entry.run));
     sink.finish();
-    done
+    done.inspect_err(|_| sink.break_line())
 }
 
 /// `run main.py --allow-read` looks as if it allowed something.

@@ -759,16 +759,19 @@ const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
 
 const _: () = assert!(size_of::<Notification>() == 0x50 && size_of::<NotificationReply>() == 0x18);
 
-/// Takes a waiting notification; blocks when none waits (poll first). `None`: its process died meanwhile.
+/// Takes a waiting notification; blocks when none waits (poll first). `None`: its process died meanwhile, or all have.
 pub fn receive_notification(listener: BorrowedFd<'_>) -> Result<Option<Notification>> {
-    // The kernel demands zeroed memory.
-    let mut notification = Notification::default();
-    // SAFETY: the structure has the size that the request number encodes.
-    let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut notification) };
-    match check(done.into(), "ioctl", "SECCOMP_IOCTL_NOTIF_RECV") {
-        Ok(_) => Ok(Some(notification)),
-        Err(error) if matches!(error.errno, libc::ENOENT | libc::EINTR) => Ok(None),
-        Err(error) => Err(error),
+    loop {
+        // The kernel demands zeroed memory.
+        let mut notification = Notification::default();
+        // SAFETY: the structure has the size that the request number encodes.
+        let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut notification) };
+        match check(done.into(), "ioctl", "SECCOMP_IOCTL_NOTIF_RECV") {
+            Ok(_) => return Ok(Some(notification)),
+            Err(error) if error.errno == libc::EINTR => {}
+            Err(error) if error.errno == libc::ENOENT => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
 }
 

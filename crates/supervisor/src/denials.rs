@@ -16,10 +16,9 @@ const MAX_TEXT: usize = 4096;
 /// Counts denials, so that a loop of them is a few events and not a flood.
 #[derive(Default)]
 pub struct Denials {
-    counts: HashMap<(DeniedKey, String, String), u64>,
+    /// The latest report of each kind, operation and target, with the count that its last event told.
+    seen: HashMap<(&'static str, String, String), (Denial, u64)>,
 }
-
-type DeniedKey = &'static str;
 
 impl Denials {
     /// A report of the hooks. An event at the 1st, 2nd, 4th, 8th … of its kind.
@@ -30,32 +29,41 @@ impl Denials {
         (kind, operation, target): (DeniedKind, &[u8], &[u8]),
         batch: &mut Vec<Event>,
     ) {
-        let (name, permission) = kind_of(kind);
+        let (kind, permission) = kind_of(kind);
         let (operation, target) = (text(operation), text(target));
-        let key = (name, operation.clone(), target.clone());
-        if self.counts.len() >= MAX_KEPT && !self.counts.contains_key(&key) {
+        let key = (kind, operation, target);
+        if self.seen.len() >= MAX_KEPT && !self.seen.contains_key(&key) {
             return;
         }
-        let count = self.counts.entry(key).or_default();
-        *count += 1;
-        if !count.is_power_of_two() {
-            return;
+        let (denial, told) = self.seen.entry(key).or_insert_with_key(|(_, operation, target)| {
+            // The hooks only explain: where the policy itself allows what they report, no rule denied it.
+            let decision = Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
+            let denied_by = decision.filter(|decision| !decision.allowed);
+            let denial = Denial {
+                kind,
+                rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
+                source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
+                hint: hint_flag(permission, target).map(|flag| Hint { flag }),
+                operation: operation.clone(),
+                target: target.clone(),
+                pid,
+                count: 0,
+                time: 0,
+            };
+            (denial, 0)
+        });
+        denial.count += 1;
+        denial.time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        if denial.count.is_power_of_two() {
+            *told = denial.count;
+            batch.push(Event::Denied(Box::new(denial.clone())));
         }
-        let decision = Query::parse(permission, &target).map(|query| stack.decide(&query)).ok();
-        // The hooks only explain: where the policy itself allows what they report, no rule denied it.
-        let denied_by = decision.filter(|decision| !decision.allowed);
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        batch.push(Event::Denied(Box::new(Denial {
-            kind: name,
-            rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
-            source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
-            hint: hint_flag(permission, &target).map(|flag| Hint { flag }),
-            operation,
-            target,
-            pid,
-            count: *count,
-            time: since_epoch.as_millis() as u64,
-        })));
+    }
+
+    /// The end: tells the counts that have grown since they were last told.
+    pub fn finish(&mut self, batch: &mut Vec<Event>) {
+        let grown = self.seen.values().filter(|(denial, told)| denial.count != *told);
+        batch.extend(grown.map(|(denial, _)| Event::Denied(Box::new(denial.clone()))));
     }
 }
 
@@ -87,6 +95,7 @@ mod tests {
         for _ in 0..5 {
             denials.report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
         }
+        denials.finish(&mut batch);
         let counts: Vec<u64> = batch
             .iter()
             .map(|event| match event {
@@ -98,7 +107,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(counts, [1, 2, 4]);
+        assert_eq!(counts, [1, 2, 4, 5]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::SandboxConfig;
 
-/// Receives a supervisor's events, in order, on the reader thread.
+/// Receives a supervisor's events, in order, one batch at a time, on a thread of the supervisor's.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes a batch. `Pause` stops the reader from draining this sandbox (its worker then blocks by
     /// itself) until [`crate::Supervisor::resume`] is called.

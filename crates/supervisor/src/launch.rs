@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -424,9 +425,11 @@ fn init_path() -> Result<PathBuf, Error> {
 
 fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
     let path = init_path()?;
-    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process.
+    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A process group of
+    // its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the helper.
     Command::new(&path)
         .env_clear()
+        .process_group(0)
         .stdin(Stdio::from(File::from(socket)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

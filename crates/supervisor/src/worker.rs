@@ -82,9 +82,22 @@ fn note_state(core: &Core, batch: &[Event]) {
     }
 }
 
+/// Settles, plans and launches, on the launcher thread and in one go: each change of threads costs as much as a mount.
 async fn start(core: &Arc<Core>, config_override: Option<Value>) -> Result<Live, Error> {
-    let settling = core.clone();
-    let settled = on_launcher(move || launch::settle(&settling.options, config_override.as_ref())).await??;
+    let launching = core.clone();
+    let (settled, launched) = on_launcher(move || {
+        let settled = launch::settle(&launching.options, config_override.as_ref())?;
+        tell_settled(&launching, &settled);
+        let launched = launch::launch(&launching.options, &settled)?;
+        Ok::<_, Error>((settled, launched))
+    })
+    .await??;
+    let batch = launched.notes.iter().cloned().map(Event::Warn).collect();
+    Live::new(core.clone(), settled, launched, batch)
+        .map_err(|error| Error::setup("ERR_BUNTIME_RESOURCES", format!("epoll: {error}")))
+}
+
+fn tell_settled(core: &Core, settled: &Settled) {
     let policy = settled.stack.normalized();
     {
         let mut shared = core.shared();
@@ -100,16 +113,6 @@ async fn start(core: &Arc<Core>, config_override: Option<Value>) -> Result<Live,
     batch.extend(settled.warnings.iter().cloned().map(Event::Warn));
     note_state(core, &batch);
     core.sink.emit(batch);
-    let launching = core.clone();
-    let (settled, launched) = on_launcher(move || {
-        let launched = launch::launch(&launching.options, &settled);
-        (settled, launched)
-    })
-    .await?;
-    let launched = launched?;
-    let batch = launched.notes.iter().cloned().map(Event::Warn).collect();
-    Live::new(core.clone(), settled, launched, batch)
-        .map_err(|error| Error::setup("ERR_BUNTIME_RESOURCES", format!("epoll: {error}")))
 }
 
 /// A running sandbox.
@@ -522,7 +525,8 @@ impl Live {
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
             }
-            Ok(None) => self.listener = Some(listener),
+            // Its process died before the answer, or the listener is at its end. Closed as well: every exec fails from now on.
+            Ok(None) => {}
             Err(error) => {
                 self.failed = Some(Error::setup("ERR_BUNTIME_EXEC", format!("the exec gate: {error}")));
                 self.kill();
@@ -591,6 +595,7 @@ impl Live {
             while !matches!(self.drain_ring(), Ok(false) | Err(_)) {}
         }
         self.work.outputs.finish(&mut self.work.batch);
+        self.work.denials.finish(&mut self.work.batch);
         if let Some(mut child) = self.child.take() {
             // Its socket is at its end: it is exiting. Waited for, so that no zombie is left.
             let _ = on_launcher(move || child.wait()).await;

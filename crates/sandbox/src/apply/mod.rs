@@ -94,7 +94,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         return Ok(1); // the outer process failed, and has said so
     }
     become_worker_id(plan.identity, foreign)?;
-    let namespace_limits = open_namespace_limits(&mut notes);
+    let namespace_limit = open_namespace_limit(&mut notes);
 
     // Network: loopback alone.
     sys::loopback_up().during(Step::Network)?;
@@ -107,7 +107,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         None => mounts::open_sources(&plan, false, &mut notes)?,
     };
     mounts::build_root(&plan, sources, fds.harness.as_fd())?;
-    forbid_more_namespaces(namespace_limits)?;
+    forbid_more_namespaces(namespace_limit)?;
 
     // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
     sys::new_session().during(Step::Privileges)?;
@@ -202,26 +202,18 @@ fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
     sys::die_with_parent().during(Step::Identity)
 }
 
-/// Nested namespaces are refused by the filter; these are the second lock (namespaces(7), /proc/sys/user, per user namespace).
-/// Opened while the host's `/proc` is in reach, written when the tree stands: a detached mount counts as a namespace too.
-fn open_namespace_limits(notes: &mut Vec<String>) -> Vec<OwnedFd> {
-    let mut limits = Vec::new();
-    for kind in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] {
-        let path = format!("/proc/sys/user/max_{kind}_namespaces");
-        match sys::open_file(path.as_bytes(), libc::O_WRONLY) {
-            Ok(limit) => limits.push(limit),
-            Err(error) if error.errno == libc::ENOENT => {} // older kernels lack some kinds
-            Err(error) => {
-                notes.push(format!("nested namespaces are refused by seccomp alone: {error}"));
-                break; // the others fail for the same reason: a read-only /proc/sys, as in containers
-            }
-        }
-    }
-    limits
+/// Nested user namespaces, without which the worker can have no other either, are refused by the filter; this is the second
+/// lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach, written when the
+/// tree stands.
+fn open_namespace_limit(notes: &mut Vec<String>) -> Option<OwnedFd> {
+    sys::open_file(b"/proc/sys/user/max_user_namespaces", libc::O_WRONLY)
+        // A read-only /proc/sys, as in containers.
+        .map_err(|error| notes.push(format!("nested user namespaces are refused by seccomp alone: {error}")))
+        .ok()
 }
 
-fn forbid_more_namespaces(limits: Vec<OwnedFd>) -> Result<()> {
-    limits.iter().try_for_each(|limit| sys::write_all(limit.as_fd(), b"0", "max_namespaces")).during(Step::Privileges)
+fn forbid_more_namespaces(limit: Option<OwnedFd>) -> Result<()> {
+    limit.map_or(Ok(()), |limit| sys::write_all(limit.as_fd(), b"0", "max_user_namespaces")).during(Step::Privileges)
 }
 
 fn compile(deny: &[String]) -> Result<Vec<sys::Instruction>> {
