@@ -167,9 +167,9 @@ def signal_host():
         give_up()
 
 
-def wait_on(eventfd):
+def wait_on(pipe):
     try:
-        if len(posix.read(eventfd, 8)) == 8:
+        if posix.read(pipe, 4096):
             return
     except OSError:
         pass

@@ -73,7 +73,9 @@ class Supervisor:
         self.in_words[STDOUT_READ] = self.in_words[STDERR_READ] = start_counter
         self.counts = {1: start_counter, 2: start_counter}
         self.marks = dict(self.counts)
-        self.to_host, self.to_worker, self.space = eventfd(), eventfd(), eventfd()
+        self.to_host = eventfd()
+        worker_wake, self.to_worker = os.pipe()
+        worker_space, self.space = os.pipe()
         setup_fd = os.memfd_create("setup", os.MFD_CLOEXEC)
         os.write(setup_fd, b"".join(setup))
         os.lseek(setup_fd, 0, os.SEEK_SET)
@@ -83,7 +85,7 @@ class Supervisor:
         for fd in (1, 2):
             self.pipes[fd], ends[fd] = os.pipe()
             os.set_blocking(self.pipes[fd], False)
-        wanted = [stdin_read, ends[1], ends[2], control.fileno(), segment, self.to_host, self.to_worker, self.space,
+        wanted = [stdin_read, ends[1], ends[2], control.fileno(), segment, self.to_host, worker_wake, worker_space,
                   setup_fd]
         self.stdout, self.stderr, self.merged = bytearray(), bytearray(), bytearray()
         self.pending = []  # [stream, bytes] as they were read: among each other the pipes keep that order
@@ -111,7 +113,7 @@ class Supervisor:
                 os.execve(command[0], command, environment)
             finally:
                 os._exit(127)
-        for fd in (stdin_read, ends[1], ends[2], setup_fd, segment):
+        for fd in (stdin_read, ends[1], ends[2], setup_fd, segment, worker_wake, worker_space):
             os.close(fd)
         control.close()
         self.control_text = b""
@@ -201,7 +203,7 @@ class Supervisor:
         words[HEAD] = (head + 4 + length) % capacity
         if words[WRITER_WAITING]:
             words[WRITER_WAITING] = 0
-            os.write(self.space, ONE)
+            os.write(self.space, b"1")
         return frame
 
     def _take(self, frame):
@@ -276,7 +278,7 @@ class Supervisor:
             data[tail:tail + first] = frame[:first]
             data[:len(frame) - first] = frame[first:]
             words[TAIL] = (tail + len(frame)) % capacity
-        os.write(self.to_worker, ONE)
+        os.write(self.to_worker, b"1")
 
     def push_source(self, kind, source, prefix=b""):
         limit = self.capacity // 2 - 64

@@ -108,11 +108,12 @@ pub fn pair() -> io::Result<(SupervisorEnd, OwnedFd)> {
 
 impl SupervisorEnd {
     pub fn launch(&self, fds: LaunchFds<BorrowedFd<'_>>) -> io::Result<()> {
-        send(self.0.as_fd(), &ToHelper::Launch, &fds.into_vec())
+        send(self.0.as_fd(), &ToHelper::Launch, &fds.into_vec(), libc::MSG_DONTWAIT)
     }
 
+    /// Never blocks: `WouldBlock` from a helper that does not read.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        send(self.0.as_fd(), &ToHelper::Signal(signal), &[])
+        send(self.0.as_fd(), &ToHelper::Signal(signal), &[], libc::MSG_DONTWAIT)
     }
 
     /// The next message, with the descriptors beside it; `None` when the helper is gone. Never blocks: `WouldBlock`.
@@ -139,11 +140,11 @@ impl HelperEnd {
     }
 
     pub fn send(&self, message: &FromHelper) -> io::Result<()> {
-        send(self.0.as_fd(), message, &[])
+        send(self.0.as_fd(), message, &[], 0)
     }
 
     pub fn send_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
-        send(self.0.as_fd(), &FromHelper::Listener, &[listener])
+        send(self.0.as_fd(), &FromHelper::Listener, &[listener], 0)
     }
 
     /// Waits for the launch order; `None` when the supervisor is gone.
@@ -169,8 +170,8 @@ impl AsFd for HelperEnd {
     }
 }
 
-fn send(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    sys::send_packet(socket, &serde_json::to_vec(message)?, fds)
+fn send(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>], flags: i32) -> io::Result<()> {
+    sys::send_packet(socket, &serde_json::to_vec(message)?, fds, flags)
 }
 
 fn receive<M: DeserializeOwned>(socket: BorrowedFd<'_>, flags: i32) -> io::Result<Option<(M, Vec<OwnedFd>)>> {

@@ -93,7 +93,8 @@ const CONTROL: usize = 16 + MAX_FDS * size_of::<RawFd>() + 16 + size_of::<libc::
 struct Control([u8; CONTROL]);
 
 /// Sends one packet with descriptors beside it (unix(7), SCM_RIGHTS).
-pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// `flags`: `MSG_DONTWAIT` where the receiver is not trusted to read.
+pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>], flags: c_int) -> io::Result<()> {
     assert!(fds.len() <= MAX_FDS, "{} descriptors in one message", fds.len());
     let mut control = Control([0; CONTROL]);
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
@@ -116,7 +117,7 @@ pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
         }
     }
     // SAFETY: all pointers in `message` are valid for the call.
-    match unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } {
+    match unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags | libc::MSG_NOSIGNAL) } {
         sent if sent < 0 => Err(io::Error::last_os_error()),
         sent if sent as usize != bytes.len() => Err(io::Error::new(io::ErrorKind::WriteZero, "half a packet was sent")),
         _ => Ok(()),
@@ -828,11 +829,10 @@ pub fn sealed_memfd(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
     }
 }
 
-/// eventfd(2): a counter that is readable while it is not zero.
-pub fn event_fd(nonblocking: bool) -> Result<OwnedFd> {
-    let flags = libc::EFD_CLOEXEC | if nonblocking { libc::EFD_NONBLOCK } else { 0 };
+/// eventfd(2): a counter that is readable while it is not zero. Reading and writing never block.
+pub fn event_fd() -> Result<OwnedFd> {
     // SAFETY: a call without pointers.
-    check(unsafe { libc::eventfd(0, flags) }.into(), "eventfd", "0").map(owned)
+    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into(), "eventfd", "0").map(owned)
 }
 
 /// The Landlock ABI of this kernel (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION).

@@ -31,7 +31,11 @@ async fn main() {
     let mut stops = Vec::new();
     for _ in 0..30 {
         let (sender, _ends) = mpsc::channel();
-        let options = Options { interpreter: interpreter.clone(), sandbox_enabled: std::env::var_os("BARE").is_none(), ..Options::default() };
+        let options = Options {
+            interpreter: interpreter.clone(),
+            sandbox_enabled: std::env::var_os("BARE").is_none(),
+            ..Options::default()
+        };
         let supervisor = Supervisor::new(options, Arc::new(Ends(sender))).expect("options");
         let before = Instant::now();
         supervisor.start(None).await.expect("start");

@@ -145,8 +145,10 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let call = |error: sys::SysError| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
 
     let segment = Segment::create(options.shm_size).map_err(io)?;
-    let (to_host, to_worker, space) =
-        (sys::event_fd(true).map_err(call)?, sys::event_fd(false).map_err(call)?, sys::event_fd(false).map_err(call)?);
+    let to_host = sys::event_fd().map_err(call)?;
+    // Pipes, since an eventfd would be the worker's to fill up, and the next wake-up of ours would then block for ever.
+    let (worker_wake, to_worker) = wake_pipe().map_err(io)?;
+    let (worker_space, space) = wake_pipe().map_err(io)?;
     let (control, worker_control) = control_pair().map_err(io)?;
     let (stdin_read, stdin_write) = sys::pipe().map_err(call)?;
     let (stdout, worker_stdout) = output_pipe().map_err(io)?;
@@ -191,8 +193,8 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
         worker_control.as_fd(),
         segment.as_fd(),
         to_host.as_fd(),
-        to_worker.as_fd(),
-        space.as_fd(),
+        worker_wake.as_fd(),
+        worker_space.as_fd(),
         set_up.as_fd(),
     ];
     // Without a file system of its own the worker finds its two files behind descriptors.
@@ -344,6 +346,13 @@ fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     nonblocking(&read)?;
+    Ok((read, write))
+}
+
+/// The worker's end blocks, ours does not: a full pipe wakes just as well.
+fn wake_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    nonblocking(&write)?;
     Ok((read, write))
 }
 

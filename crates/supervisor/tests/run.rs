@@ -135,6 +135,34 @@ async fn lies_end_the_worker_with_a_protocol_error() {
     }
 }
 
+/// Whatever a worker does to its channels and to itself, `stop` comes back, and the execution has its end.
+#[tokio::test]
+async fn stop_returns_whatever_the_worker_did() {
+    for (name, code) in [
+        ("fills the eventfd to the host", "import os; os.write(5, (2**64 - 2).to_bytes(8, 'little')); print(1)"),
+        ("eats its own wake-ups", "import os\nwhile True: os.read(6, 1)"),
+        ("closes every descriptor", "import os, time; os.closerange(0, 9); time.sleep(60)"),
+        ("stops itself", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"),
+        (
+            "stops and ignores what it can",
+            "import os, signal, time\nfor n in set(signal.Signals) - {9, 19}: signal.signal(n, signal.SIG_IGN)\ntime.sleep(60)",
+        ),
+        ("tries to stop its init", "import os, time; os.kill(1, 19); os.kill(1, 9); time.sleep(60)"),
+        (
+            "leaves children behind",
+            "import os, time\nfor _ in range(20):\n  if os.fork() == 0:\n    os.setsid(); time.sleep(60)\ntime.sleep(60)",
+        ),
+        ("waits for input that does not come", "import os; os.read(3, 1)"),
+    ] {
+        let (supervisor, seen) = started(Options::default()).await;
+        supervisor.run(Run::Code(code.into())).expect("run");
+        let before = Instant::now();
+        supervisor.stop(Some(Duration::from_millis(300))).await;
+        assert!(before.elapsed() < Duration::from_secs(5), "{name}: {:?}", before.elapsed());
+        seen.end(1);
+    }
+}
+
 #[tokio::test]
 async fn an_endless_loop_is_interrupted_and_the_state_survives() {
     let (supervisor, seen) = started(Options::default()).await;
