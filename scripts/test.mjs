@@ -5,7 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 
-import { Failure, findBun, main, root } from "./lib.mjs";
+import { Failure, findBun, main, platformDir, root, run } from "./lib.mjs";
 
 const PARTS = ["rust", "python", "node", "bun"];
 
@@ -17,7 +17,11 @@ main(async () => {
   const wanted = parts.length > 0 ? parts : files.length > 0 ? ["node", "bun"] : PARTS;
   const specs = findSpecs();
   const counts = [];
-  if (wanted.includes("rust")) counts.push(await rust());
+  if (wanted.includes("rust")) {
+    // The sources may be newer than what was built of them, and the specs are to judge the sources.
+    run(process.execPath, [path.join(root, "scripts", "build.mjs")]);
+    counts.push(await rust());
+  }
   if (wanted.includes("python")) counts.push(await python());
   const perRuntime = {};
   for (const runtime of ["node", "bun"].filter((name) => wanted.includes(name))) {
@@ -37,9 +41,11 @@ function findSpecs() {
 
 async function rust() {
   const nextest = spawnSync("cargo", ["nextest", "--version"], { cwd: root }).status === 0;
-  const { status, output } = nextest
-    ? await stream("cargo", ["nextest", "run", "--workspace", "--status-level", "fail", "--final-status-level", "fail"])
-    : await stream("cargo", ["test", "--workspace", "--quiet"]);
+  const args = nextest
+    ? ["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "fail", "--final-status-level", "fail"]
+    : ["test", "--workspace", "--no-fail-fast", "--quiet"];
+  // Those that run a sandbox need the helper, which only the build above makes static.
+  const { status, output } = await stream("cargo", args, { BUNTIME_INIT_PATH: path.join(platformDir, "buntime-init") });
   if (nextest) {
     const summary = output.match(/(\d+) tests? run: .*/)?.[0] ?? "";
     return count("rust", status, summary, { pass: /(\d+) passed/, fail: /(\d+) (?:failed|timed out)/, skip: /(\d+) skipped/ });
@@ -115,12 +121,19 @@ function report(counts, found) {
 }
 
 /** Runs a command, shows its output as it comes, and keeps it. */
-function stream(command, args) {
+function stream(command, args, env = {}) {
   console.log(`\n$ ${[command === process.execPath ? "node" : path.basename(command), ...args].join(" ")}`);
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "1" } });
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "1", ...env },
+    });
     let output = "";
-    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    for (const [from, to] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
       from.setEncoding("utf8").on("data", (text) => {
         output += text;
         to.write(text);

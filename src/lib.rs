@@ -11,3 +11,7 @@ mod paths;
 mod policy;
 mod supervisor;
 mod value;
+
+// The binding's exports.
+pub use policy::{load_config, load_policy, merge_policies};
+pub use supervisor::Supervisor;

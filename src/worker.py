@@ -233,7 +233,8 @@ class Output:
         self._exclusively(self._write_pipe, stream, data)
 
     def flush(self):
-        self._exclusively(lambda: None)
+        if self.open_stream or self.late:
+            self._exclusively(lambda: None)
 
     def send(self, kind, req_id, *pieces):
         """Sends a frame that is not output."""
@@ -244,7 +245,9 @@ class Output:
 
     def send_marked(self, kind, req_id, *pieces):
         def push():
-            self._measure()
+            # What the pipes carry before an execution's first output is no part of it: the marks may be old.
+            if kind != EXEC_START or self.marks is None:
+                self._measure()
             self.ring.push(encode_frame(kind, req_id, self.encoded_marks, *pieces))
         self._exclusively(push)
 

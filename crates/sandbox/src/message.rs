@@ -176,7 +176,7 @@ fn send(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]
 
 fn receive<M: DeserializeOwned>(socket: BorrowedFd<'_>, flags: i32) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
     let mut buffer = vec![0; MAX_MESSAGE];
-    let sys::Received { length, fds, .. } = sys::receive_packet(socket, &mut buffer, flags)?;
+    let sys::Received { length, fds } = sys::receive_packet(socket, &mut buffer, flags)?;
     if length == 0 {
         return Ok(None);
     }

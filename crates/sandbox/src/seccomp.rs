@@ -345,6 +345,12 @@ mod tests {
         assert_eq!(call("openat", [0, 0, 0o101, 0o4755, 0, 0]), errno(libc::EPERM), "a set-user-ID file");
         assert_eq!(call("openat", [0, 0, 0, 0o4755, 0, 0]), RET_ALLOW, "no mode without O_CREAT");
         assert_eq!(call("prlimit64", [1, 0, 0, 0, 0, 0]), errno(libc::EPERM));
+        assert_eq!(call("prlimit64", [0, high | 4, 0, 0, 0, 0]), errno(libc::EPERM), "RLIMIT_CORE");
+        assert_eq!(call("socketpair", [1, 0x80801, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(call("socketpair", [1, 2, 0, 0, 0, 0]), errno(libc::EPERM), "datagrams");
+        assert_eq!(call("socketpair", [40, 1, 0, 0, 0, 0]), errno(libc::EPERM), "vsock");
+        assert_eq!(call("setsockopt", [3, 6, 31, 0, 0, 0]), errno(libc::EPERM), "TCP_ULP");
+        assert_eq!(call("setsockopt", [3, 6, 1, 0, 0, 0]), RET_ALLOW, "TCP_NODELAY");
         assert_eq!(call("execve", [0; 6]), RET_ALLOW, "the exec gate is the filter in front");
         assert_eq!(call("memfd_create", [0; 6]), errno(libc::ENOSYS));
         assert_eq!(call("clone3", [0; 6]), errno(libc::ENOSYS));

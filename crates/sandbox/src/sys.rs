@@ -87,7 +87,7 @@ pub fn socket_pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
 /// Most descriptors that one message carries here.
 const MAX_FDS: usize = 32;
 /// Room for the control message of that many (CMSG_SPACE is not const everywhere).
-const CONTROL: usize = 16 + MAX_FDS * size_of::<RawFd>() + 16 + size_of::<libc::ucred>() + 4;
+const CONTROL: usize = 16 + MAX_FDS * size_of::<RawFd>() + 16;
 
 #[repr(C, align(8))]
 struct Control([u8; CONTROL]);
@@ -124,17 +124,15 @@ pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>],
     }
 }
 
-/// What one read of a socket gave.
+/// What one packet held.
 pub struct Received {
     /// Bytes; 0 is the end.
     pub length: usize,
     /// Close-on-exec.
     pub fds: Vec<OwnedFd>,
-    /// The sender's pid as the kernel knows it, where the socket asks for it (SO_PASSCRED).
-    pub sender: Option<libc::pid_t>,
 }
 
-/// Receives one packet, or what a stream holds. A packet that was cut is an error.
+/// Receives one packet; one that was cut is an error.
 pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<Received> {
     let mut control = Control([0; CONTROL]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -155,7 +153,7 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -
             return Err(error);
         }
     };
-    let (mut fds, mut sender) = (Vec::new(), None);
+    let mut fds = Vec::new();
     // SAFETY: the kernel filled the control buffer with well-formed messages; CMSG_NXTHDR stays inside it. Every descriptor in
     // an SCM_RIGHTS message is new and ours.
     unsafe {
@@ -168,16 +166,13 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -
                     fds.push(owned(data.add(index).read_unaligned().into()));
                 }
             }
-            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_CREDENTIALS {
-                sender = Some(libc::CMSG_DATA(header).cast::<libc::ucred>().read_unaligned().pid);
-            }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
     if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet longer than expected"));
     }
-    Ok(Received { length, fds, sender })
+    Ok(Received { length, fds })
 }
 
 // ---- processes -----------------------------------------------------------------------------------------------------------
@@ -827,12 +822,6 @@ pub fn sealed_memfd(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
         check(libc::lseek(fd, 0, libc::SEEK_SET), "lseek", "0")?;
         Ok(file)
     }
-}
-
-/// eventfd(2): a counter that is readable while it is not zero. Reading and writing never block.
-pub fn event_fd() -> Result<OwnedFd> {
-    // SAFETY: a call without pointers.
-    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into(), "eventfd", "0").map(owned)
 }
 
 /// The Landlock ABI of this kernel (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION).

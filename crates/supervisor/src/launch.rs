@@ -145,14 +145,16 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let call = |error: sys::SysError| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
 
     let segment = Segment::create(options.shm_size).map_err(io)?;
-    let to_host = sys::event_fd().map_err(call)?;
-    // Pipes, since an eventfd would be the worker's to fill up, and the next wake-up of ours would then block for ever.
-    let (worker_wake, to_worker) = wake_pipe().map_err(io)?;
-    let (worker_space, space) = wake_pipe().map_err(io)?;
-    let (control, worker_control) = control_pair().map_err(io)?;
+    // Pipes all of them: each end has flags of its own, which a worker could change on an eventfd or a file that both sides
+    // share; none can be filled so that our end blocks; and no descriptor can be sent through one, as through a socket, whose
+    // last close would then be ours to wait for.
+    let (control, worker_control) = pipe_to_host().map_err(io)?;
+    let (to_host, worker_to_host) = pipe_to_host().map_err(io)?;
+    let (worker_wake, to_worker) = pipe_to_worker().map_err(io)?;
+    let (worker_space, space) = pipe_to_worker().map_err(io)?;
     let (stdin_read, stdin_write) = sys::pipe().map_err(call)?;
-    let (stdout, worker_stdout) = output_pipe().map_err(io)?;
-    let (stderr, worker_stderr) = output_pipe().map_err(io)?;
+    let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
+    let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
     let grants = grants(options, settled, &python)?;
     let scaffold = Scaffold {
@@ -192,7 +194,7 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
         worker_stderr.as_fd(),
         worker_control.as_fd(),
         segment.as_fd(),
-        to_host.as_fd(),
+        worker_to_host.as_fd(),
         worker_wake.as_fd(),
         worker_space.as_fd(),
         set_up.as_fd(),
@@ -334,23 +336,15 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
     Ok(entries.collect())
 }
 
-/// Our end does not block and is told who writes (unix(7), SO_PASSCRED).
-fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = sys::socket_pair(libc::SOCK_STREAM)?;
-    nix::sys::socket::setsockopt(&ours, nix::sys::socket::sockopt::PassCred, &true)?;
-    nonblocking(&ours)?;
-    Ok((ours, theirs))
-}
-
-/// The reading end does not block; the worker's does, so that a slow reader slows it.
-fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Our reading end does not block; the worker's writing end does, so that a slow reader slows it.
+fn pipe_to_host() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     nonblocking(&read)?;
     Ok((read, write))
 }
 
-/// The worker's end blocks, ours does not: a full pipe wakes just as well.
-fn wake_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// The worker's reading end blocks, our writing end does not: a full pipe wakes just as well.
+fn pipe_to_worker() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     nonblocking(&write)?;
     Ok((read, write))
@@ -437,6 +431,7 @@ fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
     // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A process group of
     // its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the helper.
     Command::new(&path)
+        .arg0("buntime-init") // what the worker sees of PID 1: no path of the host's
         .env_clear()
         .process_group(0)
         .stdin(Stdio::from(File::from(socket)))

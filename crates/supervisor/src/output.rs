@@ -15,7 +15,9 @@ use buntime_ipc::{Marks, PipeMarks};
 
 /// Bytes read by one call, and at most from one pipe in one go.
 const READ: usize = 64 * 1024;
-const CHUNK: usize = 4 * READ;
+pub const CHUNK: usize = 4 * READ;
+/// Bytes of the pipes that wait for the frames that they belong before or after; above it the pipes are not read.
+const MAX_PENDING: usize = 16 * CHUNK;
 /// Longest text of one `print` that is kept together over several frames.
 const MAX_TOGETHER: usize = 16 * 1024 * 1024;
 
@@ -24,7 +26,7 @@ pub struct Outputs {
     pub stdout: Pipe,
     pub stderr: Pipe,
     /// In the order of reading, which for a process that writes to both in turn is the order of writing.
-    pending: VecDeque<(Stream, Vec<u8>)>,
+    pending: VecDeque<Chunk>,
     /// Text of frames that said that more of it follows. Nothing that came after it goes out before it.
     open: Option<(Stream, Vec<u8>)>,
     /// Where reads land: most find nothing, and must cost nothing.
@@ -42,54 +44,52 @@ impl Outputs {
         })
     }
 
-    /// Reads what is in the pipes now. True when one of them may hold more.
-    pub fn fill(&mut self, marks: &mut PipeMarks) -> bool {
-        let mut more = false;
+    /// Reads what is in the pipes now, as far as there is room; returns how many bytes.
+    pub fn fill(&mut self, marks: &mut PipeMarks) -> usize {
+        if self.stdout.held + self.stderr.held > MAX_PENDING {
+            return 0;
+        }
+        let mut total = 0;
         marks.reading(|| {
-            let mut read = |pipe: &mut Pipe, stream| {
+            let mut read = |pipe: &mut Pipe| {
                 let bytes = pipe.read(&mut self.scratch);
                 let count = bytes.len();
-                more |= count >= CHUNK;
+                pipe.held += count;
+                total += count;
                 match self.pending.back_mut() {
                     _ if count == 0 => {}
-                    Some((last, chunk)) if *last == stream => chunk.extend_from_slice(&bytes),
-                    _ => self.pending.push_back((stream, bytes)),
+                    Some(last) if last.stream == pipe.stream => last.extend(&bytes),
+                    _ => self.pending.push_back(Chunk { stream: pipe.stream, bytes, emitted: 0 }),
                 }
                 count
             };
-            (read(&mut self.stdout, Stream::Stdout), read(&mut self.stderr, Stream::Stderr))
+            (read(&mut self.stdout), read(&mut self.stderr))
         });
-        more
+        total
     }
 
-    /// Emits the pipes' bytes that a frame with these marks comes after.
-    pub fn up_to(&mut self, at: Marks, marks: &mut PipeMarks, batch: &mut Vec<Event>) {
-        let owed = |outputs: &Self| (outputs.stdout.owes(at.stdout), outputs.stderr.owes(at.stderr));
-        let (stdout, stderr) = owed(self);
-        if stdout > self.held(Stream::Stdout) || stderr > self.held(Stream::Stderr) {
+    /// Emits the pipes' bytes that a frame with these marks comes after. Returns how many had to be read for it.
+    pub fn up_to(&mut self, at: Marks, marks: &mut PipeMarks, batch: &mut Vec<Event>) -> usize {
+        let (stdout, stderr) = (self.stdout.owes(at.stdout), self.stderr.owes(at.stderr));
+        let mut read = 0;
+        if stdout > self.stdout.held || stderr > self.stderr.held {
             // Written since the pipes were read, and before the frame: they are there. A frame that claims more than was
             // written gets what there is, and no waiting.
-            self.fill(marks);
+            read = self.fill(marks);
         }
-        if stdout > 0 || stderr > 0 {
-            self.emit(|pipe| pipe.owes(if pipe.stream == Stream::Stdout { at.stdout } else { at.stderr }), batch);
-        }
+        self.emit(stdout, stderr, batch);
+        read
     }
 
     /// Emits all that is left, save the first bytes of a character whose rest is still to come.
     pub fn rest(&mut self, batch: &mut Vec<Event>) {
-        if !self.pending.is_empty() {
-            let whole = |stream, ended| {
-                let last = self.pending.iter().rev().find(|(of, _)| *of == stream);
-                let cut = last.map_or(0, |(_, bytes)| incomplete_tail(bytes));
-                self.held(stream) - if ended { 0 } else { cut }
-            };
-            let stdout = whole(Stream::Stdout, self.stdout.ended);
-            let stderr = whole(Stream::Stderr, self.stderr.ended);
-            let (stdout, stderr) =
-                (self.stdout.emitted.wrapping_add(stdout as u32), self.stderr.emitted.wrapping_add(stderr as u32));
-            self.emit(|pipe| pipe.owes(if pipe.stream == Stream::Stdout { stdout } else { stderr }), batch);
-        }
+        let whole = |pipe: &Pipe| {
+            let last = self.pending.iter().rev().find(|chunk| chunk.stream == pipe.stream);
+            let cut = last.filter(|_| !pipe.ended).map_or(0, |chunk| incomplete_tail(chunk.rest()));
+            pipe.held - cut
+        };
+        let (stdout, stderr) = (whole(&self.stdout), whole(&self.stderr));
+        self.emit(stdout, stderr, batch);
     }
 
     /// Text of a frame. `more`: it goes on in the stream's next frame.
@@ -121,28 +121,58 @@ impl Outputs {
         }
     }
 
-    fn held(&self, stream: Stream) -> usize {
-        self.pending.iter().filter(|(of, _)| *of == stream).map(|(_, bytes)| bytes.len()).sum()
-    }
-
-    /// Emits from the front, of each pipe as many bytes as `owed` says.
-    fn emit(&mut self, owed: impl Fn(&Pipe) -> usize, batch: &mut Vec<Event>) {
-        let mut kept = VecDeque::new();
-        for (stream, mut bytes) in std::mem::take(&mut self.pending) {
-            let pipe = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
-            let now = owed(pipe).min(bytes.len());
-            pipe.emitted = pipe.emitted.wrapping_add(now as u32);
-            let later = bytes.split_off(now);
+    /// Emits from the front, of each pipe at most so many bytes.
+    fn emit(&mut self, stdout: usize, stderr: usize, batch: &mut Vec<Event>) {
+        let (mut stdout, mut stderr) = (stdout.min(self.stdout.held), stderr.min(self.stderr.held));
+        let mut at = 0;
+        while stdout + stderr > 0
+            && let Some(chunk) = self.pending.get_mut(at)
+        {
+            let (pipe, owed) = match chunk.stream {
+                Stream::Stdout => (&mut self.stdout, &mut stdout),
+                Stream::Stderr => (&mut self.stderr, &mut stderr),
+            };
+            let now = chunk.rest().len().min(*owed);
             if now > 0 {
                 // Open text was written before these bytes were read.
-                self.close(batch);
-                push(batch, stream, bytes);
+                if let Some((stream, text)) = self.open.take() {
+                    push(batch, stream, text);
+                }
+                push_slice(batch, chunk.stream, &chunk.rest()[..now]);
+                chunk.emitted += now;
+                pipe.held -= now;
+                pipe.emitted = pipe.emitted.wrapping_add(now as u32);
+                *owed -= now;
             }
-            if !later.is_empty() {
-                kept.push_back((stream, later));
+            // What is owed of the one stream may lie behind bytes of the other that are not.
+            if at == 0 && chunk.rest().is_empty() {
+                self.pending.pop_front();
+            } else {
+                at += 1;
             }
         }
-        self.pending = kept;
+        self.pending.retain(|chunk| !chunk.rest().is_empty());
+    }
+}
+
+/// Bytes of one pipe, of which the first were emitted already.
+struct Chunk {
+    stream: Stream,
+    bytes: Vec<u8>,
+    emitted: usize,
+}
+
+impl Chunk {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.emitted..]
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        // Now and then, so that neither the copying nor the emitted bytes add up.
+        if self.emitted > self.bytes.len() / 2 {
+            self.bytes.drain(..std::mem::take(&mut self.emitted));
+        }
+        self.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -152,12 +182,14 @@ pub struct Pipe {
     file: Readable<File>,
     /// Bytes emitted so far, modulo 2^32.
     emitted: u32,
+    /// Bytes that were read and not yet emitted.
+    held: usize,
     ended: bool,
 }
 
 impl Pipe {
     fn new(stream: Stream, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stream, file: Readable::new(File::from(fd))?, emitted: 0, ended: false })
+        Ok(Self { stream, file: Readable::new(File::from(fd))?, emitted: 0, held: 0, ended: false })
     }
 
     pub fn ended(&self) -> bool {
@@ -337,6 +369,25 @@ mod tests {
         outputs.rest(&mut batch);
         let all: String = texts(&batch).into_iter().map(|(_, text)| text).collect();
         assert_eq!(all, "xyzeq123");
+    }
+
+    #[tokio::test]
+    async fn one_stream_is_emitted_past_bytes_of_the_other_that_wait() {
+        let (mut outputs, mut marks, mut stdout, mut stderr) = pipes();
+        let mut batch = Vec::new();
+        for number in 0..5 {
+            stdout.write_all(format!("o{number}").as_bytes()).unwrap();
+            outputs.fill(&mut marks);
+            stderr.write_all(format!("e{number}").as_bytes()).unwrap();
+            outputs.fill(&mut marks);
+        }
+        outputs.up_to(Marks { stdout: 3, stderr: 8 }, &mut marks, &mut batch);
+        let all: String = texts(&batch).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(all, "o0e0oe1e2e3", "three bytes of the one, eight of the other, each in its order");
+        outputs.rest(&mut batch);
+        let all: String = texts(&batch).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(all, "o0e0oe1e2e31o2o3o4e4");
+        assert_eq!((outputs.stdout.held, outputs.stderr.held, outputs.pending.len()), (0, 0, 0));
     }
 
     #[test]

@@ -64,6 +64,17 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
     }
 }
 
+/// The worker below a helper: the helper's grandchild in a sandbox (its child is PID 1 there), else its child.
+pub fn worker_below(helper: u32, enforced: bool) -> Option<i32> {
+    let child = |pid: &str| {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().next().map(str::to_owned)
+    };
+    let first = child(&helper.to_string())?;
+    let worker = if enforced { child(&first)? } else { first };
+    worker.parse().ok()
+}
+
 /// The pid of a process as its innermost pid namespace numbers it; `None` where that cannot be read.
 pub fn innermost_pid(pid: u32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

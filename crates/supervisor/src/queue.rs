@@ -12,7 +12,7 @@ use crate::options::{MAX_CODE, Run};
 /// Most bytes of source that wait, over all queued executions.
 const MAX_QUEUED: usize = 4 * MAX_CODE;
 
-/// The way to a running worker.
+/// The way to a running worker. Neither end of it ever blocks.
 pub struct Wire {
     pub producer: Producer,
     pub to_worker: OwnedFd,
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn text_longer_than_the_ring_goes_in_parts_and_none_is_lost() {
         let (_, producer, _) = Segment::create(4096).unwrap().host_ends();
-        let mut wire = Wire { producer, to_worker: sys::event_fd().unwrap() };
+        let mut wire = Wire { producer, to_worker: sys::pipe().unwrap().1 };
         let mut queue = Queue::default();
         queue.push(Run::Code("x".repeat(10_000)), b"").unwrap();
         queue.flush(&mut wire).unwrap();

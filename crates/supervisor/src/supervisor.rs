@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use buntime_ipc::Lie;
 use buntime_policy::{NormalizedPolicy, PolicyMeta};
 use serde::Serialize;
 use serde_json::Value;
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     pub queue: Queue,
     /// The way to the worker, once there is one.
     pub wire: Option<Wire>,
+    /// Found while code was moved into the ring, maybe on the caller's thread; for the worker's task to act on.
+    pub lie: Option<Lie>,
     /// Executions that `run` took.
     pub accepted: u32,
     pub stdin: Option<OwnedFd>,
@@ -121,6 +124,7 @@ impl Supervisor {
             life: Life::New,
             queue: Queue::default(),
             wire: None,
+            lie: None,
             accepted: 0,
             stdin: None,
             commands: None,
@@ -242,12 +246,17 @@ impl Drop for Supervisor {
 }
 
 impl Shared {
-    /// Moves queued code into the ring. A worker that lies about its position is found by its task as well, which ends it.
+    /// Moves queued code into the ring. A worker that lies about its place in it gets no more, and ends.
     pub fn flush(&mut self) {
         if let Some(wire) = &mut self.wire
-            && self.queue.flush(wire).is_err()
+            && let Err(lie) = self.queue.flush(wire)
         {
             self.wire = None;
+            self.lie = Some(lie);
+            if let Some(commands) = &self.commands {
+                // The task looks for it when it is woken; when it is gone, so is the worker.
+                let _ = commands.send(Command::Resume);
+            }
         }
     }
 }

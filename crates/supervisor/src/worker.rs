@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::event::{Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
 use crate::executions::{Executions, signal_name};
 use crate::launch::{self, Launched, Settled};
-use crate::output::Outputs;
+use crate::output::{CHUNK, Outputs};
 use crate::process::{self, Sampler};
 use crate::queue::{Wire, wake};
 use crate::readable::Readable;
@@ -125,6 +125,7 @@ struct Live {
     control: Readable<OwnedFd>,
     control_open: bool,
     to_host: Readable<OwnedFd>,
+    to_host_open: bool,
     space: OwnedFd,
     consumer: Consumer,
     marks: PipeMarks,
@@ -211,6 +212,7 @@ impl Live {
             control: Readable::new(launched.control)?,
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
+            to_host_open: true,
             space: launched.space,
             consumer,
             marks,
@@ -276,20 +278,13 @@ impl Live {
     }
 
     async fn wait(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Wake {
-        if self.unread && !self.paused {
-            // Others' turn first: a flood of one sandbox does not starve the rest, nor its own commands.
-            tokio::task::yield_now().await;
-            return commands.try_recv().map_or(Wake::Data, |command| Wake::Command(Some(command)));
-        }
         let listens = !self.paused && self.lie.is_none();
         let outputs = &self.work.outputs;
         let deadline = self.deadlines.next();
+        // In this order: whatever floods the data, orders, the helper's reports and deadlines are seen in each turn.
         tokio::select! {
+            biased;
             command = commands.recv(), if !self.wanted || !commands.is_closed() => Wake::Command(command),
-            () = self.to_host.wait(), if listens => Wake::Data,
-            () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
-            () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
-            () = self.control.wait(), if listens && self.control_open => Wake::Control,
             () = self.helper.wait(), if !self.helper_gone => Wake::Helper,
             () = async {
                 match &self.listener {
@@ -298,6 +293,12 @@ impl Live {
                 }
             } => Wake::Listener,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Time,
+            () = self.control.wait(), if listens && self.control_open => Wake::Control,
+            // Other sandboxes' turn first, then what was left unread.
+            () = tokio::task::yield_now(), if self.unread && listens => Wake::Data,
+            () = self.to_host.wait(), if listens && self.to_host_open => Wake::Data,
+            () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
+            () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
         }
     }
 
@@ -379,22 +380,32 @@ impl Live {
         if self.lie.is_some() {
             return;
         }
-        let mut counter = [0; 8];
-        // Non-blocking: an eventfd that was read meanwhile says so.
-        let _ = nix::unistd::read(self.to_host.get(), &mut counter);
+        // The wake-ups. Whatever they were for is found in the ring; what is left of them finds nothing, once.
+        let mut wakes = [0; 4096];
+        let woken = nix::unistd::read(self.to_host.get(), &mut wakes);
+        // Every process that could wake us is gone. At its end a pipe is readable for ever: it is waited for no more.
+        self.to_host_open &= woken != Ok(0);
+        let all = woken != Ok(wakes.len());
         match self.drain_ring() {
-            Ok(left) => self.unread = left,
+            Ok(left) => self.unread = left || !all,
             Err(lie) => self.lied(lie),
         }
         if self.consumer.take_writer_waiting() {
             wake(&self.space);
         }
-        self.core.shared().flush();
+        let lie = {
+            let mut shared = self.core.shared();
+            shared.flush();
+            shared.lie.take()
+        };
+        if let Some(lie) = lie {
+            self.lied(lie);
+        }
     }
 
     /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left unread.
     fn drain_ring(&mut self) -> Result<bool, Lie> {
-        let mut left = self.work.outputs.fill(&mut self.marks);
+        let mut left = self.work.outputs.fill(&mut self.marks) >= CHUNK;
         let mut bytes = 0;
         loop {
             if bytes > BATCH_BYTES {
@@ -408,7 +419,7 @@ impl Live {
             bytes += payload.len();
             let accepted = self.core.shared().accepted;
             let pid = self.worker_pid.unwrap_or(0);
-            self.work.frame(FromWorker::parse(payload)?, &mut self.marks, accepted, pid)?;
+            bytes += self.work.frame(FromWorker::parse(payload)?, &mut self.marks, accepted, pid)?;
         }
         if self.work.executions.running() {
             if std::mem::take(&mut self.interrupt_next) {
@@ -423,37 +434,31 @@ impl Live {
 
     fn read_control(&mut self) {
         let mut buffer = [0; 4096];
-        loop {
-            match sys::receive_packet(self.control.get().as_fd(), &mut buffer, libc::MSG_DONTWAIT) {
-                Ok(received) if received.length == 0 => {
-                    self.control_open = false;
-                    return;
-                }
-                // Descriptors that a worker sends are closed here, unseen.
-                Ok(received) => match self.lines.feed(&buffer[..received.length]) {
-                    Ok(lines) => lines.into_iter().for_each(|line| self.line(line, received.sender)),
-                    Err(lie) => return self.lied(lie),
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    self.control_open = false;
-                    return;
-                }
-            }
+        match nix::unistd::read(self.control.get(), &mut buffer) {
+            Ok(0) => self.control_open = false,
+            Ok(length) => match self.lines.feed(&buffer[..length]) {
+                Ok(lines) => lines.into_iter().for_each(|line| self.line(line)),
+                Err(lie) => self.lied(lie),
+            },
+            // Nobody else of ours reads it, and it is a pipe: there is nothing to tell but "later".
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
+            Err(_) => self.control_open = false,
         }
     }
 
-    fn line(&mut self, line: ControlLine, sender: Option<i32>) {
+    fn line(&mut self, line: ControlLine) {
         match line {
-            ControlLine::Ready if !self.ready => self.is_ready(sender),
+            ControlLine::Ready if !self.ready => self.is_ready(),
             ControlLine::Ready => self.lied(Lie::Line("READY".into())),
-            ControlLine::Data | ControlLine::Check => self.drain(),
+            ControlLine::Data | ControlLine::Check => self.unread = true,
         }
     }
 
-    fn is_ready(&mut self, sender: Option<i32>) {
-        self.worker_pid = self.worker_pid.or(sender);
+    fn is_ready(&mut self) {
         let enforced = self.core.options.sandbox_enabled;
+        if self.worker_pid.is_none() {
+            self.worker_pid = self.child.as_ref().and_then(|helper| process::worker_below(helper.id(), enforced));
+        }
         let enforcement = process::enforcement(self.worker_pid, &self.built, enforced);
         if enforced && enforcement.tier != "full" {
             // Asked for and not there: an error, not a warning.
@@ -519,7 +524,7 @@ impl Live {
             Ok(Some(notification)) => {
                 let pid = i32::try_from(notification.pid).ok();
                 // PID 1 forks once: the worker is number 2 in its namespace.
-                let is_worker = process::innermost_pid(notification.pid).is_none_or(|inner| inner == 2);
+                let is_worker = process::innermost_pid(notification.pid) == Some(2);
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_pid = pid.filter(|_| is_worker);
                 // The process may have died meanwhile, which its end will tell.
@@ -659,9 +664,12 @@ fn begins(event: &Event) -> bool {
 }
 
 impl Work {
-    fn frame(&mut self, frame: FromWorker<'_>, marks: &mut PipeMarks, accepted: u32, pid: i32) -> Result<(), Lie> {
+    /// Makes a frame's events. Returns how many bytes of the pipes were read for it.
+    fn frame(&mut self, frame: FromWorker<'_>, marks: &mut PipeMarks, accepted: u32, pid: i32) -> Result<usize, Lie> {
         let batch = &mut self.batch;
-        let mut after = |outputs: &mut Outputs, at: Marks, batch: &mut Vec<Event>| outputs.up_to(at, marks, batch);
+        let mut read = 0;
+        let mut after =
+            |outputs: &mut Outputs, at: Marks, batch: &mut Vec<Event>| read += outputs.up_to(at, marks, batch);
         match frame {
             FromWorker::Output { stream, more, marks: at, text } => {
                 after(&mut self.outputs, at, batch);
@@ -686,7 +694,7 @@ impl Work {
             FromWorker::Stdout { .. } => return Err(Lie::Type(0)),
             FromWorker::Check { check, .. } => return Err(Lie::Type(check as u8 + 1)),
         }
-        Ok(())
+        Ok(read)
     }
 }
 

@@ -33,6 +33,7 @@ pub fn serve(
         }
         if signalled {
             sys::drain_signal_fd(child_signals.as_fd());
+            let mut reaped = 0;
             while let Some((pid, status)) = sys::wait(-1, false).during(Step::Exec)? {
                 if pid == worker {
                     let end = match status {
@@ -43,20 +44,31 @@ pub fn serve(
                     let _ = helper.send(&FromHelper::Ended(end));
                     return Ok(0);
                 }
-            }
-        }
-        if ordered {
-            match helper.order() {
-                Ok(Some(ToHelper::Signal(signal))) => {
-                    // The worker may have died this moment; its end is then reported above.
-                    let _ = sys::kill(worker, signal);
+                reaped += 1;
+                // A worker that makes orphans as fast as they are reaped is still to be killed when that is asked for.
+                if reaped % 64 == 0 && !obey(helper, worker)? {
+                    return Ok(0);
                 }
-                Ok(Some(ToHelper::Launch)) => return Err(failure(Step::Exec, "a second launch order")),
-                Ok(None) => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(failure(Step::Exec, format!("control socket: {error}"))),
             }
         }
+        if ordered && !obey(helper, worker)? {
+            return Ok(0);
+        }
+    }
+}
+
+/// Carries out one order, if one waits. False when the supervisor is gone.
+fn obey(helper: &HelperEnd, worker: i32) -> Result<bool> {
+    match helper.order() {
+        Ok(Some(ToHelper::Signal(signal))) => {
+            // The worker may have died this moment; its end is then reported.
+            let _ = sys::kill(worker, signal);
+            Ok(true)
+        }
+        Ok(Some(ToHelper::Launch)) => Err(failure(Step::Exec, "a second launch order")),
+        Ok(None) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(failure(Step::Exec, format!("control socket: {error}"))),
     }
 }
 
