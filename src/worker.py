@@ -756,7 +756,7 @@ class Session:
         self.loop = None
         self.script_dir = None
         self.main_thread = _thread.get_ident()
-        self.running = False
+        self.starting = self.running = False
         self.interrupt_pending = False
 
     # Interrupts
@@ -764,6 +764,8 @@ class Session:
     def on_interrupt(self, signum, frame):
         """SIGINT: a KeyboardInterrupt for user code, never one for the harness, which would lose its place."""
         if not self.running:
+            # The supervisor may have read of the start before we get to the user's code.
+            self.interrupt_pending = self.starting
             return
         while frame is not None:
             if frame.f_code in UNINTERRUPTIBLE:
@@ -783,11 +785,13 @@ class Session:
         """Runs one execution between its EXEC_START and its EXEC_END, whatever happens in it."""
         self.number += 1
         inbox.consume(wake=False)  # the frame behind it wakes the supervisor
-        output.send_marked(EXEC_START, self.number)
         self.interrupt_pending = False
+        self.starting = True
+        output.send_marked(EXEC_START, self.number)
         outcome = None
         try:
             self.running = True
+            self.starting = False
             outcome = self.attempt(task, *args)
             flush_user_streams()
             self.running = False
@@ -805,6 +809,8 @@ class Session:
 
     def attempt(self, task, *args):
         try:
+            if self.interrupt_pending:
+                self.deliver_interrupt()
             refused = task(*args)
             return refused or (0, OK, "")
         except BaseException as error:

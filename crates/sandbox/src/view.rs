@@ -53,8 +53,10 @@ pub struct Scaffold {
     pub cwd: PathBuf,
     /// The policy in force, as JSON.
     pub policy: String,
-    /// Host paths that stay hidden (an empty directory) whatever is granted.
+    /// Host directories that stay hidden (an empty one is shown) whatever is granted.
     pub masked: Vec<PathBuf>,
+    /// Host paths that stay read-only whatever is granted: what is executed outside the sandbox, too.
+    pub guarded: Vec<PathBuf>,
     /// Bytes of a private, writable `/tmp`; none where a grant names `/tmp` or nothing asked for it.
     pub private_tmp: Option<u64>,
 }
@@ -110,6 +112,8 @@ struct Builder {
     shown: BTreeMap<PathBuf, Shown>,
     links: BTreeMap<PathBuf, PathBuf>,
     access: BTreeMap<PathBuf, Access>,
+    /// Symlinks that grants of the policy go through, with the grant as it was written.
+    followed: Vec<(PathBuf, PathBuf)>,
     view: View,
 }
 
@@ -142,6 +146,9 @@ impl Builder {
         self.note_prefixes(path, grant.access);
         self.note_prefixes(&resolved.real, grant.access);
         for (at, target) in resolved.links {
+            if grant.origin == Origin::Policy {
+                self.followed.push((at.clone(), path.clone()));
+            }
             self.note_prefixes(&at, Access { read: true, ..Access::default() });
             self.links.insert(at, target);
         }
@@ -259,6 +266,8 @@ impl Builder {
                 tree.binds.insert(path.clone(), effective);
             }
         }
+        self.refuse_links_of_the_worker(&tree)?;
+        self.guard(&mut tree, scaffold);
         for (at, target) in std::mem::take(&mut self.links) {
             tree.add(Node::Symlink { path: Bytes::from(&at), target: Bytes::from(&target) }, &at);
         }
@@ -269,14 +278,6 @@ impl Builder {
         if !tree.covers(&cwd.real) {
             tree.dir(&cwd.real);
         }
-        for masked in &scaffold.masked {
-            if let Ok(Resolved { real, directory: true, .. }) = self.resolve(masked)
-                && tree.covers(&real)
-            {
-                let path = Bytes::from(&real);
-                tree.nodes.push((real, Node::Tmpfs(Tmpfs { path, size_bytes: 4096, inodes: 2, mode: 0 })));
-            }
-        }
         self.scaffold(&mut tree, scaffold);
 
         tree.nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -284,6 +285,42 @@ impl Builder {
         let rules = self.access.iter().map(|(path, access)| LandlockRule { path: Bytes::from(path), access: *access });
         self.view.landlock.extend(rules);
         Ok(self.view)
+    }
+
+    /// A symlink that the worker may write is the worker's to point elsewhere, for the next run to follow.
+    fn refuse_links_of_the_worker(&self, tree: &Tree) -> io::Result<()> {
+        for (link, grant) in &self.followed {
+            if let Some((writable, _)) = tree.writable_above(link) {
+                return Err(io::Error::other(format!(
+                    "the grant {} goes through the symlink {}, which the write grant {} lets the worker replace; grant the \
+                     symlink's target instead",
+                    grant.display(),
+                    link.display(),
+                    writable.display(),
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Masks, and read-only binds over what is guarded, where a write grant lies above them. Each directory between becomes a
+    /// mount point, too: that cannot be renamed, so that nothing else can be put in its place.
+    fn guard(&mut self, tree: &mut Tree, scaffold: &Scaffold) {
+        for guarded in &scaffold.guarded {
+            let Ok(Resolved { real, directory, .. }) = self.resolve(guarded) else { continue };
+            if tree.pin_below_writable(&real) {
+                self.view.notes.push(format!("{} holds the interpreter and stays read-only", real.display()));
+                tree.binds.entry(real).or_insert(Shown { directory, ..Shown::default() });
+            }
+        }
+        for masked in &scaffold.masked {
+            let Ok(Resolved { real, directory: true, .. }) = self.resolve(masked) else { continue };
+            tree.pin_below_writable(&real);
+            if tree.covers(&real) {
+                let path = Bytes::from(&real);
+                tree.nodes.push((real, Node::Tmpfs(Tmpfs { path, size_bytes: 4096, inodes: 2, mode: 0 })));
+            }
+        }
     }
 
     /// `/proc`, `/dev`, scratch space, our own files, and the few files of `/etc` that libraries look for.
@@ -386,6 +423,23 @@ impl Tree {
         path.ancestors().any(|above| self.binds.contains_key(above))
     }
 
+    /// The nearest bind at or above a path, where it is a writable one.
+    fn writable_above(&self, path: &Path) -> Option<(PathBuf, Shown)> {
+        let nearest = path.ancestors().find_map(|above| Some((above, self.binds.get(above)?)))?;
+        nearest.1.writable.then(|| (nearest.0.to_owned(), *nearest.1))
+    }
+
+    /// Makes every directory between a path and the writable bind above it a mount point. False where there is none.
+    fn pin_below_writable(&mut self, path: &Path) -> bool {
+        let Some((writable, shown)) = path.parent().and_then(|parent| self.writable_above(parent)) else {
+            return false;
+        };
+        for between in path.ancestors().skip(1).take_while(|above| *above != writable) {
+            self.binds.insert(between.to_owned(), Shown { directory: true, ..shown });
+        }
+        true
+    }
+
     /// A node whose place is nobody else's.
     fn own(&mut self, node: Node, path: &str) {
         self.nodes.push((PathBuf::from(path), node));
@@ -442,7 +496,13 @@ mod tests {
     }
 
     fn view(grants: &[Grant]) -> View {
-        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked: vec![] };
+        let scaffold = Scaffold {
+            cwd: PathBuf::from("/"),
+            policy: "{}".into(),
+            private_tmp: None,
+            masked: vec![],
+            guarded: vec![],
+        };
         build(grants, &scaffold).unwrap()
     }
 
@@ -510,9 +570,52 @@ mod tests {
         let missing = view(&[grant(&dir.join("none/at/all"), true)]);
         assert_eq!(binds(&missing), []);
         assert!(missing.notes[0].contains("does not exist"), "{:?}", missing.notes);
-        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked: vec![] };
+        let scaffold = Scaffold {
+            cwd: PathBuf::from("/"),
+            policy: "{}".into(),
+            private_tmp: None,
+            masked: vec![],
+            guarded: vec![],
+        };
         let error = build(&[grant(&dir.join("loop"), false)], &scaffold).unwrap_err();
         assert!(error.to_string().contains("loop"), "{error}");
+    }
+
+    #[test]
+    fn a_symlink_that_the_worker_may_write_is_not_followed() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("work")).unwrap();
+        fs::create_dir_all(dir.join("secret")).unwrap();
+        symlink(dir.join("secret"), dir.join("work/data")).unwrap();
+        let scaffold = Scaffold {
+            cwd: PathBuf::from("/"),
+            policy: "{}".into(),
+            private_tmp: None,
+            masked: vec![],
+            guarded: vec![],
+        };
+        let grants = [grant(&dir.join("work"), true), grant(&dir.join("work/data"), false)];
+        let error = build(&grants, &scaffold).unwrap_err().to_string();
+        assert!(error.contains("work/data") && error.contains("symlink"), "{error}");
+        assert!(build(&grants[1..], &scaffold).is_ok(), "nobody can replace it without the write grant");
+    }
+
+    #[test]
+    fn what_is_hidden_or_guarded_cannot_be_renamed_away() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("home/.cache/ours")).unwrap();
+        fs::create_dir_all(dir.join("home/project/.venv")).unwrap();
+        let (masked, guarded) = (vec![dir.join("home/.cache/ours")], vec![dir.join("home/project/.venv")]);
+        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded };
+        let view = build(&[grant(&dir.join("home"), true)], &scaffold).unwrap();
+        let expected = [("home", true), ("home/.cache", true), ("home/project", true), ("home/project/.venv", false)];
+        assert_eq!(binds(&view), expected.map(|(path, writable)| (dir.join(path), writable)));
+        let hidden =
+            |node: &Node| matches!(node, Node::Tmpfs(tmpfs) if tmpfs.path.as_path().ends_with("home/.cache/ours"));
+        assert!(view.tree.iter().any(hidden), "{:?}", view.tree);
+        // Without a write grant above there is nothing to guard against.
+        let view = build(&[grant(&dir.join("home"), false)], &scaffold).unwrap();
+        assert_eq!(binds(&view), [(dir.join("home"), false)]);
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn bad(message: String) -> Error {
 /// The file's object. A `config.json` that was only found, and holds none of our keys, is somebody else's.
 fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Option<(PathBuf, Value)>, Error> {
     let file = cwd.join(path.unwrap_or(Path::new("config.json")));
-    let text = match std::fs::read_to_string(&file) {
+    let text = match crate::files::read_text(&file, path.is_some()) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_none() => return Ok(None),
         Err(error) => return Err(bad(format!("{}: {error}", file.display()))),

@@ -65,6 +65,10 @@ impl Executions {
         wanted: bool,
         batch: &mut Vec<Event>,
     ) {
+        // Who lies may do so before the news of its start is read: what was next is what was lied in.
+        if lie.is_some() && self.ended < accepted {
+            self.started = self.ended + 1;
+        }
         if self.running() {
             let (exit_code, outcome, signal, error) = match (ended, lie) {
                 (_, Some(lie)) => (137, Outcome::Protocol, None, Some(format!("protocol: {lie}"))),

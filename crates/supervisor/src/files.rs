@@ -1,7 +1,30 @@
 //! Files that are replaced, never half-written.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// Most bytes of a configuration or policy file.
+const MAX_TEXT: u64 = 16 << 20;
+
+/// Reads a small text file. A worker may have put something else in its place: a fifo, that blocks; a device, that never
+/// ends; and, where the name was only found and nobody's choice (`follow: false`), a symlink.
+pub fn read_text(path: &Path, follow: bool) -> io::Result<String> {
+    let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | nofollow).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    if meta.len() > MAX_TEXT {
+        let message = format!("{} bytes, expected at most {MAX_TEXT}", meta.len());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let mut text = String::new();
+    file.take(MAX_TEXT).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// Puts `bytes` in the place of `path`, at once: a reader sees the old file or the new one.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -34,6 +34,9 @@ pub struct Python {
     stdlib: Vec<PathBuf>,
     site: Vec<PathBuf>,
     libraries: Vec<PathBuf>,
+    /// Where it was found, before it was asked.
+    #[serde(skip)]
+    found: PathBuf,
     /// The harness as this version's byte code: compiling it anew at each start would take longer than all else.
     #[serde(skip)]
     pub harness: Vec<u8>,
@@ -52,9 +55,9 @@ impl Python {
                 .with_hint("name an executable python3 with the option `interpreter`")
         })?;
         if let Some(known) = cache::get(&fingerprint) {
-            return Ok(known);
+            return Ok(Self { found, ..known });
         }
-        let python = ask(&found, cwd)?;
+        let python = Self { found: found.clone(), ..ask(&found, cwd)? };
         if python.version[..2] < OLDEST[..] {
             let [major, minor, _] = python.version;
             return Err(Error::setup(
@@ -105,6 +108,13 @@ impl Python {
             grant(PathBuf::from(path), false, false);
         }
         grants
+    }
+}
+
+impl Python {
+    /// What runs outside the sandbox when the interpreter is asked, the next time: never the worker's to write.
+    pub fn guarded(&self) -> impl Iterator<Item = PathBuf> {
+        self.prefixes.iter().chain([&self.found, &self.executable]).cloned()
     }
 }
 
@@ -270,20 +280,22 @@ mod cache {
         let mut hasher = DefaultHasher::new();
         // The name only finds the entry; the whole fingerprint is compared.
         (&fingerprint.found, &fingerprint.chosen_by).hash(&mut hasher);
-        Some(dir()?.join(format!("python-{:016x}", hasher.finish())))
+        Some(dirs().next()?.join(format!("python-{:016x}", hasher.finish())))
     }
 
-    /// `$XDG_CACHE_HOME/python-ipc-bun`, by default `~/.cache/python-ipc-bun`.
-    pub fn dir() -> Option<PathBuf> {
-        let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-        base.filter(|path| path.is_absolute()).map(|path| path.join("python-ipc-bun"))
+    /// `$XDG_CACHE_HOME/python-ipc-bun`, by default `~/.cache/python-ipc-bun`; first the one that is used.
+    pub fn dirs() -> impl Iterator<Item = PathBuf> {
+        let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        named.into_iter().chain(home).filter(|path| path.is_absolute()).map(|path| path.join("python-ipc-bun"))
     }
 }
 
-/// Where answers are kept on disk, for whoever must keep sandboxes away from it.
-pub fn cache_dir() -> Option<PathBuf> {
-    cache::dir()
+/// Where answers are kept on disk, now or with another environment: for whoever must keep sandboxes away from it. Made where
+/// they are missing, since only what exists can be hidden.
+pub fn cache_dirs() -> Vec<PathBuf> {
+    let made = |dir: &PathBuf| dir.is_dir() || std::fs::create_dir_all(dir).is_ok();
+    cache::dirs().filter(made).collect()
 }
 
 #[cfg(test)]

@@ -157,15 +157,17 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
     let grants = grants(options, settled, &python)?;
+    let everything = allows_everything(&settled.stack);
+    let writes = grants.iter().any(|grant| grant.access.write);
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
-        masked: interpreter::cache_dir().into_iter().collect(),
+        masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
+        guarded: if everything { Vec::new() } else { python.guarded().collect() },
     };
     let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
 
-    let everything = allows_everything(&settled.stack);
     let mut set_up = SetUp::default();
     for arg in &options.args {
         set_up.arg(arg.as_bytes());

@@ -30,7 +30,7 @@ pub fn find(name: &str, cwd: &Path) -> Result<Found, Error> {
         return found(text, &format!("policies/{name}.json"), name, cwd.to_owned(), None);
     }
     let path = cwd.join(name);
-    match std::fs::read_to_string(&path) {
+    match crate::files::read_text(&path, true) {
         Ok(text) => {
             let base = path.parent().unwrap_or(cwd).to_owned();
             found(&text, name, name, base, None)
