@@ -244,11 +244,12 @@ class Output:
             self._exclusively(lambda: self.ring.push(encode_frame(kind, req_id, *pieces)))
 
     def send_marked(self, kind, req_id, *pieces):
+        """Sends a frame with order marks. The start of an execution wakes nobody: the supervisor looks for it by itself."""
         def push():
             # What the pipes carry before an execution's first output is no part of it: the marks may be old.
             if kind != EXEC_START or self.marks is None:
                 self._measure()
-            self.ring.push(encode_frame(kind, req_id, self.encoded_marks, *pieces))
+            self.ring.push(encode_frame(kind, req_id, self.encoded_marks, *pieces), kind != EXEC_START)
         self._exclusively(push)
 
     def _exclusively(self, action, *args):
@@ -784,7 +785,7 @@ class Session:
     def execute(self, task, *args):
         """Runs one execution between its EXEC_START and its EXEC_END, whatever happens in it."""
         self.number += 1
-        inbox.consume(wake=False)  # the frame behind it wakes the supervisor
+        inbox.consume(wake=False)  # the supervisor looks after a while, if no frame that wakes it comes before
         self.interrupt_pending = False
         self.starting = True
         output.send_marked(EXEC_START, self.number)

@@ -37,9 +37,6 @@ const KILL_WAIT: Duration = Duration::from_millis(500);
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// Between two `memory` events while code runs.
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
-/// How long the news that an execution began waits for company: its first output or its end is most often right behind, and
-/// JavaScript is then woken once for all of it.
-const START_HOLD: Duration = Duration::from_millis(1);
 /// Payload bytes taken from the ring before events go out.
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -126,6 +123,8 @@ struct Live {
     control_open: bool,
     to_host: Readable<OwnedFd>,
     to_host_open: bool,
+    /// Fires when an execution has begun that has said nothing yet: see [`Wire`].
+    look: Readable<OwnedFd>,
     space: OwnedFd,
     consumer: Consumer,
     marks: PipeMarks,
@@ -169,15 +168,11 @@ struct Deadlines {
     drain: Option<Instant>,
     interrupt: Option<Instant>,
     memory: Option<Instant>,
-    hold: Option<Instant>,
 }
 
 impl Deadlines {
     fn next(&self) -> Option<Instant> {
-        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory, self.hold]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory].into_iter().flatten().min()
     }
 }
 
@@ -198,9 +193,10 @@ enum Wake {
 impl Live {
     fn new(core: Arc<Core>, settled: Settled, launched: Launched, batch: Vec<Event>) -> io::Result<Self> {
         let (consumer, producer, marks) = launched.segment.host_ends();
+        let (wire, look) = Wire::new(producer, launched.to_worker)?;
         {
             let mut shared = core.shared();
-            shared.wire = Some(Wire { producer, to_worker: launched.to_worker });
+            shared.wire = Some(wire);
             shared.stdin = launched.stdin;
             shared.flush();
         }
@@ -213,6 +209,7 @@ impl Live {
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
             to_host_open: true,
+            look: Readable::new(look)?,
             space: launched.space,
             consumer,
             marks,
@@ -297,6 +294,7 @@ impl Live {
             // Other sandboxes' turn first, then what was left unread.
             () = tokio::task::yield_now(), if self.unread && listens => Wake::Data,
             () = self.to_host.wait(), if listens && self.to_host_open => Wake::Data,
+            () = self.look.wait(), if listens => Wake::Data,
             () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
             () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
         }
@@ -327,6 +325,8 @@ impl Live {
     }
 
     fn interrupt(&mut self, reply: oneshot::Sender<Interrupted>) {
+        // An execution that has just begun may not have been noticed yet.
+        self.drain();
         let waits = self.core.shared().accepted > self.work.executions.ended();
         if !waits {
             let _ = reply.send(Interrupted { state_lost: false });
@@ -396,6 +396,11 @@ impl Live {
         let lie = {
             let mut shared = self.core.shared();
             shared.flush();
+            if self.work.executions.ended() == shared.accepted
+                && let Some(wire) = &mut shared.wire
+            {
+                wire.settled();
+            }
             shared.lie.take()
         };
         if let Some(lie) = lie {
@@ -565,7 +570,7 @@ impl Live {
     }
 
     fn memory(&mut self) {
-        let to_worker = self.core.shared().wire.as_ref().map(|wire| wire.producer.state()).unwrap_or_default();
+        let to_worker = self.core.shared().wire.as_ref().map(Wire::state).unwrap_or_default();
         let worker = self.worker_pid.map(|pid| self.sampler.sample(pid)).unwrap_or_default();
         let stats = MemoryStats { to_worker: ring(to_worker), to_supervisor: ring(self.consumer.state()), worker };
         self.work.batch.push(Event::Memory(Box::new(stats)));
@@ -575,13 +580,6 @@ impl Live {
         if self.work.batch.is_empty() {
             return;
         }
-        if self.work.batch.iter().all(begins) {
-            let hold = self.deadlines.hold.get_or_insert_with(|| Instant::now() + START_HOLD);
-            if *hold > Instant::now() {
-                return;
-            }
-        }
-        self.deadlines.hold = None;
         let batch = std::mem::take(&mut self.work.batch);
         note_state(&self.core, &batch);
         if self.core.sink.emit(batch) == Flow::Pause {
@@ -657,10 +655,6 @@ impl Live {
         let wanted = if self.wanted { " (the supervisor was stopped)" } else { "" };
         Error::setup("ERR_BUNTIME_WORKER", format!("the worker {how} before it was ready{wanted}"))
     }
-}
-
-fn begins(event: &Event) -> bool {
-    matches!(event, Event::State(state) if matches!(state.worker, Phase::CodeReceived | Phase::ExecStart))
 }
 
 impl Work {
