@@ -14,10 +14,10 @@ export declare class Supervisor {
   constructor(options: unknown)
   /** Resolves when the worker is ready. `wake` is called, from then on, whenever there are events to take. */
   start(configOverride: unknown, wake: () => void): Promise<void>
-  /** All events that wait, in order. */
-  takeEvents(): object[]
-  /** The last events; none are kept from here on, and `wake` is let go. */
-  close(): object[]
+  /** All events that wait, in order: as JSON text, or as objects when there is much output. */
+  takeEvents(): string | object[]
+  /** The last events, likewise; none are kept from here on, and `wake` is let go. */
+  close(): string | object[]
   sendCode(code: string): boolean
   interrupt(): Promise<{ stateLost: boolean }>
   /** Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes. */

@@ -184,8 +184,9 @@ class Supervisor {
     this.#hold?.ref();
   }
 
-  /** Calls every listener with every event, in order. */
-  #dispatch(events) {
+  /** Calls every listener with every event, in order. They come as JSON, or as objects where there is much text. */
+  #dispatch(taken) {
+    const events = typeof taken === "string" ? JSON.parse(taken) : taken;
     for (const event of events) {
       for (const entry of this.#listeners) {
         if (!entry.active) continue;

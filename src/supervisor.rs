@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buntime_supervisor::{Run, Supervisor as Core};
 use napi::Env;
-use napi::bindgen_prelude::{Function, Object, PromiseRaw, Unknown};
+use napi::bindgen_prelude::{Either, Function, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -53,15 +53,15 @@ impl Supervisor {
         env.spawn_future(async move { started.await.map_err(to_js) })
     }
 
-    /// All events that wait, in order.
-    #[napi(catch_unwind, ts_return_type = "object[]")]
-    pub fn take_events<'env>(&self, env: &'env Env) -> napi::Result<Vec<Object<'env>>> {
+    /// All events that wait, in order: as JSON text, or as objects when there is much output.
+    #[napi(catch_unwind, ts_return_type = "string | object[]")]
+    pub fn take_events<'env>(&self, env: &'env Env) -> napi::Result<Either<String, Vec<Object<'env>>>> {
         self.to_js(env, self.listeners.take())
     }
 
-    /// The last events; none are kept from here on, and `wake` is let go.
-    #[napi(catch_unwind, ts_return_type = "object[]")]
-    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Vec<Object<'env>>> {
+    /// The last events, likewise; none are kept from here on, and `wake` is let go.
+    #[napi(catch_unwind, ts_return_type = "string | object[]")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Either<String, Vec<Object<'env>>>> {
         self.to_js(env, self.listeners.close())
     }
 
@@ -91,10 +91,18 @@ impl Supervisor {
         Ok(serde_json::to_value(self.core.snapshot())?)
     }
 
-    fn to_js<'env>(&self, env: &'env Env, taken: Taken) -> napi::Result<Vec<Object<'env>>> {
+    fn to_js<'env>(&self, env: &'env Env, taken: Taken) -> napi::Result<Either<String, Vec<Object<'env>>>> {
         if taken.paused {
             self.core.resume();
         }
-        taken.events.into_iter().map(|event| event::to_js(env, event)).collect()
+        match event::to_json(&taken.events) {
+            Some(text) => Ok(Either::A(text?)),
+            None => taken
+                .events
+                .into_iter()
+                .map(|event| event::to_js(env, event))
+                .collect::<napi::Result<_>>()
+                .map(Either::B),
+        }
     }
 }

@@ -7,6 +7,7 @@ Every line and every import is paid at each start, before READY. What user code 
 asyncio, site) is imported only then. `posix` is what `os` is made of, without the 2 ms of the rest of it.
 """
 
+import _ast
 import _signal
 import _thread
 import atexit
@@ -48,6 +49,10 @@ ONLY_AST, TOP_LEVEL_AWAIT, FUTURE_FLAGS, IS_COROUTINE = 0x400, 0x2000, 0x1FE0000
 LAST_OUTPUT = {stream: bytes((OUTPUT, 0, 0, 0, 0, stream)) for stream in (STDOUT, STDERR)}
 OPEN_OUTPUT = {stream: bytes((OUTPUT, 0, 0, 0, 0, stream | CONTINUES)) for stream in (STDOUT, STDERR)}
 OUTPUT_OVERHEAD = 14
+NEWLINE = 10
+# `[u32 length][u8 type]` of an EXEC_START.
+START_HEAD = bytes((13, 0, 0, 0, EXEC_START))
+OUTCOME_OK = bytes(5)
 
 HARNESS = globals()
 
@@ -209,7 +214,7 @@ class Output:
         self.marks = self.encoded_marks = None
 
     def write(self, stream, data):
-        """Takes valid UTF-8."""
+        """Takes valid UTF-8. The common case is one flat piece of code: after each pause every function costs anew."""
         with self.lock:
             if self.busy:
                 # A user's audit hook that prints each event would print those of our own measuring, without end.
@@ -218,9 +223,21 @@ class Output:
                 return
             self.busy = True
             try:
-                if not self.in_child:
+                size = len(data)
+                if (self.in_child or self.grouped is not None or size > self.largest
+                        or self.open_stream != stream and (self.open_stream or identity(stream) != self.pipes[stream])):
+                    self._write_slowly(stream, data)
+                else:
                     self._measure()
-                self._write_text(stream, data)
+                    if data[-1] == NEWLINE or self.open_size + size >= LONGEST_TEXT:
+                        self.open_stream = self.open_size = 0
+                        head, wake = LAST_OUTPUT[stream], True
+                    else:
+                        self.open_stream = stream
+                        self.open_size += size
+                        head, wake = OPEN_OUTPUT[stream], size >= WORTH_A_WAKE
+                    size = (OUTPUT_OVERHEAD + size).to_bytes(4, "little")
+                    self.ring.push(b"%b%b%b%b" % (size, head, self.encoded_marks, data), wake)
                 if self.late:
                     self._write_late()
             finally:
@@ -243,14 +260,22 @@ class Output:
         else:
             self._exclusively(lambda: self.ring.push(encode_frame(kind, req_id, *pieces)))
 
-    def send_marked(self, kind, req_id, *pieces):
-        """Sends a frame with order marks. The start of an execution wakes nobody: the supervisor looks for it by itself."""
-        def push():
-            # What the pipes carry before an execution's first output is no part of it: the marks may be old.
-            if kind != EXEC_START or self.marks is None:
-                self._measure()
-            self.ring.push(encode_frame(kind, req_id, self.encoded_marks, *pieces), kind != EXEC_START)
-        self._exclusively(push)
+    def start(self, number):
+        """The news of an execution. What the pipes carry before its first output is no part of it: the marks may be old."""
+        self._exclusively(self._push_start, number)
+
+    def _push_start(self, number):
+        if self.marks is None:
+            self._measure()
+        self.ring.push(b"%b%b%b" % (START_HEAD, u32(number), self.encoded_marks))
+
+    def end(self, number, outcome):
+        """The end of an execution, whose outcome is encoded already."""
+        self._exclusively(self._push_end, number, outcome)
+
+    def _push_end(self, number, outcome):
+        self._measure()
+        self.ring.push(encode_frame(EXEC_END, number, self.encoded_marks, outcome))
 
     def _exclusively(self, action, *args):
         """Runs `action` after the text that is open; not at all in the re-entrant case, where nothing may be moved."""
@@ -268,6 +293,11 @@ class Output:
                 self.busy = False
         if session.interrupt_pending:
             session.deliver_interrupt()
+
+    def _write_slowly(self, stream, data):
+        if not self.in_child:
+            self._measure()
+        self._write_text(stream, data)
 
     def _write_late(self):
         while self.late:
@@ -785,10 +815,10 @@ class Session:
     def execute(self, task, *args):
         """Runs one execution between its EXEC_START and its EXEC_END, whatever happens in it."""
         self.number += 1
-        inbox.consume(wake=False)  # the supervisor looks after a while, if no frame that wakes it comes before
+        inbox.consume(wake=False)  # the frame behind it wakes the supervisor
         self.interrupt_pending = False
         self.starting = True
-        output.send_marked(EXEC_START, self.number)
+        output.start(self.number)
         outcome = None
         try:
             self.running = True
@@ -797,16 +827,21 @@ class Session:
             flush_user_streams()
             self.running = False
         except BaseException as error:
-            # Interrupted once more, while the traceback of the first exception was being printed.
+            # Interrupted before the first line, or once more while the traceback of an exception was being printed.
             self.running = False
-            outcome = outcome or (1, EXCEPTION, brief(error))
+            how = (130, INTERRUPTED) if isinstance(error, KeyboardInterrupt) else (1, EXCEPTION)
+            outcome = outcome or (*how, brief(error))
         if output.in_child:
             # A forked child has come to the end of its code; it has no supervisor to report to.
             self.running = True
             sys.exit(outcome[0])
         code, how, text = outcome
-        error = within(text, min(LONGEST_ERROR, output.largest)) if how in (EXCEPTION, INTERRUPTED) else b""
-        output.send_marked(EXEC_END, self.number, code.to_bytes(4, "little", signed=True), bytes((how,)), error)
+        if how == OK:
+            encoded = OUTCOME_OK
+        else:
+            error = within(text, min(LONGEST_ERROR, output.largest)) if how in (EXCEPTION, INTERRUPTED) else b""
+            encoded = code.to_bytes(4, "little", signed=True) + bytes((how,)) + error
+        output.end(self.number, encoded)
 
     def attempt(self, task, *args):
         try:
@@ -821,19 +856,34 @@ class Session:
         finally:
             del failure
 
+    STATEMENTS = frozenset((
+        "import", "from", "del", "raise", "assert", "pass", "for", "while", "if", "with", "def", "class", "try", "global"))
+
     def run_code(self, source):
         """A CODE: a cell of a notebook, whose last expression is shown and where `await` works."""
         name = f"<code-{self.number}>"
-        self.sources[name] = source
-        if len(self.sources) > KEPT_SOURCES:
-            oldest = next(iter(self.sources))
-            del self.sources[oldest]
-            if "linecache" in sys.modules:
-                sys.modules["linecache"].cache.pop(oldest, None)
-        self.show_source(name, sys.modules.get("linecache"))
-        self.prepare("", ["", *self.argv])
+        sources, linecache = self.sources, sys.modules.get("linecache")
+        sources[name] = source
+        if len(sources) > KEPT_SOURCES:
+            oldest = next(iter(sources))
+            del sources[oldest]
+            if linecache is not None:
+                linecache.cache.pop(oldest, None)
+        if linecache is not None:
+            self.show_source(name, linecache)
+        if self.script_dir != "":
+            self.prepare("", ["", *self.argv])
+        if "\n" not in source and "=" not in source and "await" not in source \
+                and source.partition(" ")[0] not in self.STATEMENTS:
+            # An expression, most likely: one step, where the way by a tree takes three.
+            try:
+                code = compile(source, name, "eval", 0, True)
+            except (SyntaxError, RecursionError):
+                pass
+            else:
+                sys.displayhook(eval(code, self.namespace))
+                return
         last = None
-        import _ast
         try:
             tree = compile(source, name, "exec", ONLY_AST | TOP_LEVEL_AWAIT, True)
             if tree.body and isinstance(tree.body[-1], _ast.Expr):
@@ -845,9 +895,10 @@ class Session:
         except RecursionError:
             # Trees have a lower limit than sources. The value of the last expression is then not shown.
             code, last = compile(source, name, "exec", TOP_LEVEL_AWAIT, True), None
-        for part in (code, last):
-            if part is not None:
-                self.evaluate(part)
+        if code is not None:
+            self.evaluate(code)
+        if last is not None:
+            self.evaluate(last)
 
     def evaluate(self, code):
         value = eval(code, self.namespace)

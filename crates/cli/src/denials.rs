@@ -63,7 +63,7 @@ fn row(denial: &Denial) -> [String; 3] {
     let (target, operation) = (escape(&denial.target), escape(&denial.operation));
     let times = match denial.count {
         0 | 1 => String::new(),
-        count => format!(", {count} times or more"),
+        count => format!(", {count} times"),
     };
     [denial.kind.to_owned(), format!("{target} ({operation}{times})"), remedy(denial)]
 }
@@ -140,7 +140,7 @@ mod tests {
         let text = block([1, 2, 4].map(|count| denial(PermissionKind::Read, "/x", "open", count)));
         assert_eq!(
             text,
-            "python-ipc-bun: 1 operation was denied\n  read /x (open, 4 times or more)  allow with --allow-read=/x\n"
+            "python-ipc-bun: 1 operation was denied\n  read /x (open, 4 times)  allow with --allow-read=/x\n"
         );
     }
 

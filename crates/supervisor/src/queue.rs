@@ -1,13 +1,10 @@
 //! What waits to be executed: text on its way into the ring, in parts where it is longer than the ring.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use buntime_ipc::{Full, Lie, Producer, RingState, RunWhat, ToWorker};
+use buntime_ipc::{Full, Lie, Producer, RunWhat, ToWorker};
 use buntime_sandbox::sys;
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::error::Error;
 use crate::options::{MAX_CODE, Run};
@@ -15,43 +12,10 @@ use crate::options::{MAX_CODE, Run};
 /// Most bytes of source that wait, over all queued executions.
 const MAX_QUEUED: usize = 4 * MAX_CODE;
 
-/// When the reader looks at the worker's ring although nobody woke it. An execution's start wakes nobody by itself: its first
-/// output or its end is most often right behind, and one wake-up less is a third of the way there and back.
-const LOOK_AFTER: TimeSpec = TimeSpec::new(0, 1_000_000);
-
 /// The way to a running worker. Neither end of it ever blocks.
 pub struct Wire {
-    producer: Producer,
-    to_worker: OwnedFd,
-    /// A timer that the sender arms, on whatever thread, and the reader waits for: arming it wakes nobody.
-    look: TimerFd,
-    armed: bool,
-}
-
-impl Wire {
-    /// Returns the timer's descriptor too, for the reader to wait on.
-    pub fn new(producer: Producer, to_worker: OwnedFd) -> io::Result<(Self, OwnedFd)> {
-        let look = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        let waited_for = look.as_fd().try_clone_to_owned()?;
-        Ok((Self { producer, to_worker, look, armed: false }, waited_for))
-    }
-
-    pub fn state(&self) -> RingState {
-        self.producer.state()
-    }
-
-    fn pushed(&mut self) {
-        wake(&self.to_worker);
-        // It fails for a bad time or a bad descriptor, which these are not.
-        self.armed = self.look.set(Expiration::OneShot(LOOK_AFTER), TimerSetTimeFlags::empty()).is_ok();
-    }
-
-    /// What was sent has been executed: there is nothing to look for.
-    pub fn settled(&mut self) {
-        if std::mem::take(&mut self.armed) {
-            let _ = self.look.unset();
-        }
-    }
+    pub producer: Producer,
+    pub to_worker: OwnedFd,
 }
 
 struct Item {
@@ -120,7 +84,7 @@ impl Queue {
             }
         }
         if pushed {
-            wire.pushed();
+            wake(&wire.to_worker);
         }
         Ok(())
     }
@@ -141,7 +105,7 @@ mod tests {
     fn text_longer_than_the_ring_goes_in_parts_and_none_is_lost() {
         let (_, producer, _) = Segment::create(4096).unwrap().host_ends();
         let (_read, to_worker) = sys::pipe().unwrap();
-        let (mut wire, _look) = Wire::new(producer, to_worker).unwrap();
+        let mut wire = Wire { producer, to_worker };
         let mut queue = Queue::default();
         queue.push(Run::Code("x".repeat(10_000)), b"").unwrap();
         queue.flush(&mut wire).unwrap();

@@ -123,8 +123,6 @@ struct Live {
     control_open: bool,
     to_host: Readable<OwnedFd>,
     to_host_open: bool,
-    /// Fires when an execution has begun that has said nothing yet: see [`Wire`].
-    look: Readable<OwnedFd>,
     space: OwnedFd,
     consumer: Consumer,
     marks: PipeMarks,
@@ -193,10 +191,9 @@ enum Wake {
 impl Live {
     fn new(core: Arc<Core>, settled: Settled, launched: Launched, batch: Vec<Event>) -> io::Result<Self> {
         let (consumer, producer, marks) = launched.segment.host_ends();
-        let (wire, look) = Wire::new(producer, launched.to_worker)?;
         {
             let mut shared = core.shared();
-            shared.wire = Some(wire);
+            shared.wire = Some(Wire { producer, to_worker: launched.to_worker });
             shared.stdin = launched.stdin;
             shared.flush();
         }
@@ -209,7 +206,6 @@ impl Live {
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
             to_host_open: true,
-            look: Readable::new(look)?,
             space: launched.space,
             consumer,
             marks,
@@ -294,7 +290,6 @@ impl Live {
             // Other sandboxes' turn first, then what was left unread.
             () = tokio::task::yield_now(), if self.unread && listens => Wake::Data,
             () = self.to_host.wait(), if listens && self.to_host_open => Wake::Data,
-            () = self.look.wait(), if listens => Wake::Data,
             () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
             () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
         }
@@ -390,17 +385,14 @@ impl Live {
             Ok(left) => self.unread = left || !all,
             Err(lie) => self.lied(lie),
         }
+        // Whoever waits for this goes on meanwhile.
+        self.emit();
         if self.consumer.take_writer_waiting() {
             wake(&self.space);
         }
         let lie = {
             let mut shared = self.core.shared();
             shared.flush();
-            if self.work.executions.ended() == shared.accepted
-                && let Some(wire) = &mut shared.wire
-            {
-                wire.settled();
-            }
             shared.lie.take()
         };
         if let Some(lie) = lie {
@@ -570,7 +562,7 @@ impl Live {
     }
 
     fn memory(&mut self) {
-        let to_worker = self.core.shared().wire.as_ref().map(Wire::state).unwrap_or_default();
+        let to_worker = self.core.shared().wire.as_ref().map(|wire| wire.producer.state()).unwrap_or_default();
         let worker = self.worker_pid.map(|pid| self.sampler.sample(pid)).unwrap_or_default();
         let stats = MemoryStats { to_worker: ring(to_worker), to_supervisor: ring(self.consumer.state()), worker };
         self.work.batch.push(Event::Memory(Box::new(stats)));
