@@ -78,8 +78,6 @@ export interface SandboxConfig {
   resources: {
     /** MB */ memory_limit: number;
     /** percent of one core */ cpu_limit: number;
-    max_pids?: number; max_open_files?: number; /** MB */ max_file_size?: number; /** MB */ tmpfs_size?: number;
-    max_output_bytes?: number; /** per execution */ timeout_ms?: number;
   };
 }
 
@@ -97,8 +95,8 @@ export type SupervisorEvent =
   | { type: "denied"; data: Denial }
   | { type: "warn"; data: string };
 
-export type WorkerPhase = "starting" | "ready" | "code_received" | "exec_start" | "exec_end" | "exception" | "interrupted" | "restarting" | "killed" | "stopped";
-export type Outcome = "ok" | "exception" | "exit" | "signal" | "timeout" | "oom" | "pids" | "output-limit" | "disk" | "policy" | "protocol" | "cancelled";
+export type WorkerPhase = "starting" | "ready" | "code_received" | "exec_start" | "exec_end" | "exception" | "interrupted" | "killed" | "stopped";
+export type Outcome = "ok" | "exception" | "exit" | "signal" | "protocol" | "cancelled";
 export interface WorkerState {
   worker: WorkerPhase;
   signal?: string;
@@ -123,8 +121,8 @@ export interface Enforcement {
   namespaces: { user: boolean; mount: boolean; pid: boolean; net: boolean; ipc: boolean; uts: boolean; cgroup: boolean };
   landlock: { abi: number } | null;
   seccomp: boolean;
-  limits: "cgroup2" | "cgroup1" | "rlimit";
-  network: "tproxy" | "redirect" | "notify" | "none";
+  limits: "rlimit";
+  network: "none";
   notes: string[];
 }
 export interface Snapshot { policy: NormalizedPolicy | null; policyMeta: PolicySetMeta | null; config: SandboxConfig | null; enforcement: Enforcement | null; state: WorkerState }
