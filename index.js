@@ -111,6 +111,7 @@ class Supervisor {
    */
   #hold;
   #wantsHold = true;
+  #ready;
 
   constructor(options) {
     this.#native = guard(() => new native.Supervisor(options));
@@ -141,8 +142,11 @@ class Supervisor {
     this.#life = "started";
     this.#hold = setInterval(() => {}, 2 ** 30);
     if (!this.#wantsHold) this.#hold.unref();
+    // Whichever comes first: the event has the shorter way, and only the promise can tell of a failure.
+    const ready = new Promise((resolve) => (this.#ready = resolve));
     try {
-      await guardAsync(() => this.#native.start(configOverride, () => this.#dispatch(this.#native.takeEvents())));
+      const started = guardAsync(() => this.#native.start(configOverride, () => this.#dispatch(this.#native.takeEvents())));
+      await Promise.race([started, ready]);
     } catch (error) {
       this.#end();
       throw error;
@@ -199,6 +203,7 @@ class Supervisor {
           });
         }
       }
+      if (event.type === "ready") this.#ready();
       if (event.type === "state" && LAST_STATES.has(event.data.worker)) this.#end();
     }
   }

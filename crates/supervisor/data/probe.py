@@ -63,6 +63,6 @@ print("{" + ",".join('"%s":%s' % item for item in (
     ("libraries", texts(sorted({os.path.dirname(path) for path in libraries}))),
 )) + "}")
 sys.stdout.flush()
-code = compile(sys.stdin.buffer.read(), "/.buntime/worker.py", "exec", dont_inherit=True, optimize=0)
+code = compile(sys.stdin.buffer.read(), "/.buntime/worker.py", "exec", dont_inherit=True, optimize=2)
 # The header of a .pyc: the version's magic number, no flags, no source to be compared with.
 sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))

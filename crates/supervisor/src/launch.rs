@@ -144,6 +144,10 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let io = |error: io::Error| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
     let call = |error: sys::SysError| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
 
+    // Started first: it waits for its plan, and comes up while the plan is made.
+    let (helper, helper_socket) = message::pair().map_err(io)?;
+    let started = StartedHelper::spawn(helper_socket)?;
+
     let segment = Segment::create(options.shm_size).map_err(io)?;
     // Pipes all of them: each end has flags of its own, which a worker could change on an eventfd or a file that both sides
     // share; none can be filled so that our end blocks; and no descriptor can be sent through one, as through a socket, whose
@@ -242,19 +246,12 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
         .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
     let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
 
-    let (helper, helper_socket) = message::pair().map_err(io)?;
-    let mut child = spawn_helper(helper_socket)?;
     let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), worker: worker_fds };
-    if let Err(error) = helper.launch(fds) {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(Error::setup(
-            "ERR_BUNTIME_HELPER",
-            format!("buntime-init ended before it was told anything: {error}"),
-        ));
-    }
+    helper.launch(fds).map_err(|error| {
+        Error::setup("ERR_BUNTIME_HELPER", format!("buntime-init ended before it was told anything: {error}"))
+    })?;
     Ok(Launched {
-        child,
+        child: started.into_child()?,
         helper,
         control,
         segment,
@@ -426,6 +423,29 @@ fn init_path() -> Result<PathBuf, Error> {
     }
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("buntime-init")));
     beside.ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "buntime-init cannot be found: this program has no path"))
+}
+
+/// A helper that has no plan yet. Dropped, for the plan failed, it is ended and waited for.
+struct StartedHelper(Option<Child>);
+
+impl StartedHelper {
+    fn spawn(socket: OwnedFd) -> Result<Self, Error> {
+        spawn_helper(socket).map(|child| Self(Some(child)))
+    }
+
+    fn into_child(mut self) -> Result<Child, Error> {
+        self.0.take().ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "the helper was given away twice"))
+    }
+}
+
+impl Drop for StartedHelper {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // It may have ended by itself; either way nothing is left of it after the wait.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {

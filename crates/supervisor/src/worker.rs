@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::denials::Denials;
 use crate::error::Error;
-use crate::event::{Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
+use crate::event::{Enforcement, Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
 use crate::executions::{Executions, signal_name};
 use crate::launch::{self, Launched, Settled};
 use crate::output::{CHUNK, Outputs};
@@ -37,6 +37,8 @@ const KILL_WAIT: Duration = Duration::from_millis(500);
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// Between two `memory` events while code runs.
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
+/// From the exec gate's answer to reading back what is in force: the interpreter is executed by then, and still starting.
+const EXEC_SETTLES: Duration = Duration::from_millis(2);
 /// Payload bytes taken from the ring before events go out.
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -131,6 +133,8 @@ struct Live {
     sampler: Sampler,
     built: Built,
     worker_pid: Option<i32>,
+    /// Read while the interpreter starts; read again when it does not show everything.
+    enforcement: Option<Enforcement>,
     ready: bool,
     /// Set with the first failure of the start, for whoever waits for it.
     failed: Option<Error>,
@@ -166,11 +170,15 @@ struct Deadlines {
     drain: Option<Instant>,
     interrupt: Option<Instant>,
     memory: Option<Instant>,
+    enforcement: Option<Instant>,
 }
 
 impl Deadlines {
     fn next(&self) -> Option<Instant> {
-        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory].into_iter().flatten().min()
+        [self.start, self.stop, self.kill, self.drain, self.interrupt, self.memory, self.enforcement]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
@@ -220,6 +228,7 @@ impl Live {
             sampler: Sampler::default(),
             built: Built::default(),
             worker_pid: None,
+            enforcement: None,
             ready: false,
             failed: None,
             end: None,
@@ -456,7 +465,8 @@ impl Live {
         if self.worker_pid.is_none() {
             self.worker_pid = self.child.as_ref().and_then(|helper| process::worker_below(helper.id(), enforced));
         }
-        let enforcement = process::enforcement(self.worker_pid, &self.built, enforced);
+        let early = self.enforcement.take().filter(|early| early.tier == "full");
+        let enforcement = early.unwrap_or_else(|| process::enforcement(self.worker_pid, &self.built, enforced));
         if enforced && enforcement.tier != "full" {
             // Asked for and not there: an error, not a warning.
             let notes = enforcement.notes.join("; ");
@@ -524,6 +534,7 @@ impl Live {
                 let is_worker = process::innermost_pid(notification.pid) == Some(2);
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_pid = pid.filter(|_| is_worker);
+                self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
             }
@@ -555,6 +566,10 @@ impl Live {
         }
         // `over` reads the absence of this one.
         passed(&mut self.deadlines.drain);
+        if passed(&mut self.deadlines.enforcement) && !self.ready {
+            self.enforcement =
+                Some(process::enforcement(self.worker_pid, &self.built, self.core.options.sandbox_enabled));
+        }
         if passed(&mut self.deadlines.memory) && self.work.executions.running() {
             self.deadlines.memory = Some(Instant::now() + MEMORY_PERIOD);
             self.memory();
