@@ -47,14 +47,17 @@ export class Supervisor {
    * process stays alive until stop(), or until the worker has ended by itself; see unref().
    */
   start(configOverride?: DeepPartial<SandboxConfig>): Promise<void>;
-  /** Queues code. False before start() and after the end. */
+  /** Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. */
   sendCode(code: string): boolean;
   /**
    * Idempotent. Waits graceMs (default 2000; Infinity for as long as it takes) for queued code, then ends the sandbox and removes
    * all listeners. Resolves when the last event has been dispatched.
    */
   stop(options?: { graceMs?: number }): Promise<void>;
-  /** Interrupts the execution under way with a KeyboardInterrupt; nothing happens when none is. */
+  /**
+   * Interrupts the execution under way with a KeyboardInterrupt, or the next when code waits; nothing happens when there is
+   * neither. Resolves when that execution has ended, or after 2 s when it goes on all the same.
+   */
   interrupt(): Promise<{ stateLost: boolean }>;
   getSnapshot(): Snapshot;
   /** Let the process end although the sandbox runs; and take that back. */

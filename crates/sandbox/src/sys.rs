@@ -755,9 +755,16 @@ const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
 
 const _: () = assert!(size_of::<Notification>() == 0x50 && size_of::<NotificationReply>() == 0x18);
 
-/// Takes a waiting notification; blocks when none waits (poll first). `None`: its process died meanwhile, or all have.
+/// Takes a waiting notification, never blocking. `None`: none waits, since its process died meanwhile or all have: the
+/// listener is then at its end, at which older kernels would let the request below wait for ever.
 pub fn receive_notification(listener: BorrowedFd<'_>) -> Result<Option<Notification>> {
     loop {
+        let mut polled = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure, which outlives the call.
+        check(unsafe { libc::poll(&raw mut polled, 1, 0) }.into(), "poll", "listener")?;
+        if polled.revents & libc::POLLIN == 0 {
+            return Ok(None);
+        }
         // The kernel demands zeroed memory.
         let mut notification = Notification::default();
         // SAFETY: the structure has the size that the request number encodes.

@@ -57,7 +57,7 @@ print("{" + ",".join('"%s":%s' % item for item in (
     ("executable", text(executable)),
     ("version", "[%d,%d,%d]" % sys.version_info[:3]),
     ("loader", text(loader(os.path.realpath(executable)) or "")),
-    ("prefixes", texts(sorted({sys.prefix, sys.exec_prefix}))),
+    ("prefixes", texts(sorted({sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}))),
     ("stdlib", texts(sorted({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}))),
     ("site", texts(site_dirs)),
     ("libraries", texts(sorted({os.path.dirname(path) for path in libraries}))),

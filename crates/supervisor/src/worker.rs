@@ -147,7 +147,10 @@ struct Live {
     paused: bool,
     /// Something was left unread, on purpose: look again without waiting.
     unread: bool,
-    interrupt_next: bool,
+    /// The execution that is to be interrupted, by its number.
+    interrupt_target: Option<u32>,
+    /// Whoever waits for an interrupt to take effect waits for the end of this execution.
+    interrupt_until: u32,
     interrupts: Vec<oneshot::Sender<Interrupted>>,
     stops: Vec<oneshot::Sender<Ended>>,
     deadlines: Deadlines,
@@ -237,7 +240,8 @@ impl Live {
             wanted: false,
             paused: false,
             unread: false,
-            interrupt_next: false,
+            interrupt_target: None,
+            interrupt_until: 0,
             interrupts: Vec::new(),
             stops: Vec::new(),
             deadlines,
@@ -336,11 +340,14 @@ impl Live {
             let _ = reply.send(Interrupted { state_lost: false });
             return;
         }
+        let target = self.work.executions.ended() + 1;
         if self.work.executions.running() {
             self.signal(libc::SIGINT);
-        } else {
-            self.interrupt_next = true;
         }
+        // One that waits is interrupted when it begins, and no other is.
+        let signalled = self.work.executions.running();
+        self.interrupt_target = Some(target).filter(|_| !signalled);
+        self.interrupt_until = target;
         self.interrupts.push(reply);
         self.deadlines.interrupt = Some(Instant::now() + INTERRUPT_WAIT);
     }
@@ -427,13 +434,18 @@ impl Live {
             let pid = self.worker_pid.unwrap_or(0);
             bytes += self.work.frame(FromWorker::parse(payload)?, &mut self.marks, accepted, pid)?;
         }
+        let ended = self.work.executions.ended();
         if self.work.executions.running() {
-            if std::mem::take(&mut self.interrupt_next) {
+            if self.interrupt_target.take_if(|target| *target == ended + 1).is_some() {
                 self.signal(libc::SIGINT);
             }
             self.deadlines.memory.get_or_insert_with(|| Instant::now() + MEMORY_PERIOD);
-        } else if !self.interrupts.is_empty() && !self.interrupt_next {
-            self.answer_interrupts(false);
+        }
+        if ended >= self.interrupt_until {
+            self.interrupt_target = None;
+            if !self.interrupts.is_empty() {
+                self.answer_interrupts(false);
+            }
         }
         Ok(left)
     }

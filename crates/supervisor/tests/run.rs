@@ -182,6 +182,20 @@ async fn an_endless_loop_is_interrupted_and_the_state_survives() {
 }
 
 #[tokio::test]
+async fn an_interrupt_that_comes_too_late_hits_no_other_execution() {
+    let (supervisor, seen) = started(Options::default()).await;
+    for round in 0..20 {
+        assert!(supervisor.run(Run::Code("1".into())).expect("run"));
+        let before = Instant::now();
+        supervisor.interrupt().await.expect("interrupt");
+        assert!(before.elapsed() < Duration::from_secs(1), "it waits for the end of that execution alone");
+        assert!(supervisor.run(Run::Code("import time; time.sleep(0.02)".into())).expect("run"));
+        assert_eq!(seen.end(2 * round + 2).exit_code, Some(0));
+    }
+    supervisor.stop(None).await;
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_killed_after_the_grace() {
     let (supervisor, seen) = started(Options::default()).await;
     supervisor
