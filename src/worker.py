@@ -30,9 +30,8 @@ READ, WRITE, NET, EXEC = 1, 2, 3, 4
 RUN_FILE, RUN_COMMAND, RUN_STDIN = 0, 1, 2
 
 HEADER = 64
-HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ = range(7)
+HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ, INTERRUPTING = range(8)
 U32 = 0xFFFFFFFF
-ONE = (1).to_bytes(8, sys.byteorder)
 FIONREAD = 0x541B
 
 WORTH_A_WAKE = 4 << 10
@@ -167,7 +166,7 @@ class ReaderRing(Ring):
 
 def signal_host():
     try:
-        posix.write(TO_HOST, ONE)
+        posix.write(TO_HOST, b"1")
     except OSError:
         give_up()
 
@@ -1167,6 +1166,9 @@ def serve():
     """Frames from the supervisor, one after the other, until SHUTDOWN."""
     while True:
         try:
+            # An interrupt of the execution that has just ended may be on its way: it shall hit no other.
+            while outbox.words[INTERRUPTING]:
+                time.sleep(0.0002)
             frame = inbox.peek()
         except BaseException:
             continue  # what a signal handler of the user's raised while there was nothing to interrupt

@@ -7,7 +7,6 @@ import mmap
 import os
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -22,20 +21,12 @@ PYTHON = os.environ.get("HARNESS_PYTHON", sys.executable)
 VECTORS = os.path.join(ROOT, "crates", "ipc", "vectors")
 
 HEADER = 64
-HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ = range(7)
+HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ, INTERRUPTING = range(8)
 OUTPUT, EXEC_START, EXEC_END, DENIED = 0x40, 0x41, 0x42, 0x43
 CODE, CODE_PART, RUN, SHUTDOWN = 0x20, 0x50, 0x52, 0x53
-ONE = struct.pack("=Q", 1)
 F_ADD_SEALS, SEAL_SHRINK, SEAL_GROW = 1033, 2, 4
 
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def eventfd():
-    fd = libc.eventfd(0, 0o2000000)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), "eventfd")
-    return fd
 
 
 def record(tag, value):
@@ -73,19 +64,19 @@ class Supervisor:
         self.in_words[STDOUT_READ] = self.in_words[STDERR_READ] = start_counter
         self.counts = {1: start_counter, 2: start_counter}
         self.marks = dict(self.counts)
-        self.to_host = eventfd()
+        self.to_host, worker_to_host = os.pipe()
         worker_wake, self.to_worker = os.pipe()
         worker_space, self.space = os.pipe()
         setup_fd = os.memfd_create("setup", os.MFD_CLOEXEC)
         os.write(setup_fd, b"".join(setup))
         os.lseek(setup_fd, 0, os.SEEK_SET)
-        self.control, control = socket.socketpair()
+        self.control, control = os.pipe()
         stdin_read, self.stdin = os.pipe()
         self.pipes, ends = {}, {}
         for fd in (1, 2):
             self.pipes[fd], ends[fd] = os.pipe()
             os.set_blocking(self.pipes[fd], False)
-        wanted = [stdin_read, ends[1], ends[2], control.fileno(), segment, self.to_host, worker_wake, worker_space,
+        wanted = [stdin_read, ends[1], ends[2], control, segment, worker_to_host, worker_wake, worker_space,
                   setup_fd]
         self.stdout, self.stderr, self.merged = bytearray(), bytearray(), bytearray()
         self.pending = []  # [stream, bytes] as they were read: among each other the pipes keep that order
@@ -113,9 +104,8 @@ class Supervisor:
                 os.execve(command[0], command, environment)
             finally:
                 os._exit(127)
-        for fd in (stdin_read, ends[1], ends[2], setup_fd, segment, worker_wake, worker_space):
+        for fd in {*wanted}:
             os.close(fd)
-        control.close()
         self.control_text = b""
         self.wake_read, self.wake_write = os.pipe()
         self.thread = threading.Thread(target=self._drain_loop, daemon=True)
@@ -125,7 +115,7 @@ class Supervisor:
 
     def _drain_loop(self):
         poll = select.poll()
-        sources = [self.to_host, self.control.fileno(), self.pipes[1], self.pipes[2], self.wake_read]
+        sources = [self.to_host, self.control, self.pipes[1], self.pipes[2], self.wake_read]
         for fd in sources:
             poll.register(fd, select.POLLIN)
         open_pipes = {self.pipes[1], self.pipes[2]}
@@ -138,12 +128,13 @@ class Supervisor:
                 time.sleep(0.01)
                 continue
             if self.to_host in ready:
-                os.read(self.to_host, 8)
-            if self.control.fileno() in ready:
-                text = self.control.recv(4096)
+                if not os.read(self.to_host, 4096):
+                    poll.unregister(self.to_host)
+            if self.control in ready:
+                text = os.read(self.control, 4096)
                 if not text:
                     control_open = False
-                    poll.unregister(self.control.fileno())
+                    poll.unregister(self.control)
                 with self.changed:
                     self.control_text += text
                     self.changed.notify_all()
@@ -342,18 +333,21 @@ class Supervisor:
     def interrupt(self):
         os.kill(self.pid, signal.SIGINT)
 
+    def hold_back(self, held):
+        """`interrupting`: a signal may be on its way."""
+        self.in_words[INTERRUPTING] = int(held)
+
     def close(self):
         if self.status is None:
             os.kill(self.pid, signal.SIGKILL)
             self.status = os.waitpid(self.pid, 0)[1]
         os.write(self.wake_write, b"x")
         self.thread.join(5)
-        for fd in (self.to_host, self.to_worker, self.space, self.pipes[1], self.pipes[2], self.wake_read,
+        for fd in (self.to_host, self.control, self.to_worker, self.space, self.pipes[1], self.pipes[2], self.wake_read,
                    self.wake_write):
             os.close(fd)
         if self.stdin is not None:
             os.close(self.stdin)
-        self.control.close()
 
     def __enter__(self):
         return self

@@ -302,6 +302,22 @@ class Interrupts(TimedTestCase):
         time.sleep(0.2)
         self.assertEqual(worker.execute("2").how, 0)
 
+    def test_nothing_begins_while_an_interrupt_may_be_on_its_way(self):
+        worker = self.worker()
+        worker.push(CODE, b"import signal\nsignal.signal(signal.SIGINT, lambda *a: print('hit'))\nprint('on')")
+        worker.wait(worker.ends)
+        worker.hold_back(True)
+        worker.push(CODE, b"pass")
+        worker.push(CODE, b"print('next')")
+        time.sleep(0.1)
+        self.assertLessEqual(len(worker.ends()), 2, "the frame that it waits for may be taken, and no other")
+        self.assertNotIn(b"next", worker.stdout)
+        worker.interrupt()
+        worker.wait(lambda: b"hit" in worker.stdout)
+        worker.hold_back(False)
+        worker.wait(lambda: len(worker.ends()) == 3)
+        self.assertEqual(bytes(worker.stdout), b"on\nhit\nnext\n")
+
     def test_interrupt_amid_output(self):
         """However often: the ring stays whole, the lock free, and each execution has its one end."""
         worker = self.worker(shm_size=8192)

@@ -4,14 +4,14 @@
 //! data); no Rust reference to such memory ever exists, since the worker may change it at any moment.
 //!
 //! The pairs that order memory are named: SYNC POINT frame-published (writer's release of `tail`, reader's acquire) and
-//! SYNC POINT space-freed (reader's release of `head`, writer's acquire). Wake-ups go through eventfds, which order too.
+//! SYNC POINT space-freed (reader's release of `head`, writer's acquire). Wake-ups go through pipes, whose locks order too.
 
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use crate::Lie;
 
@@ -27,6 +27,7 @@ const WRITER_WAITING: usize = 12;
 const PIPE_SEQ: usize = 16;
 const STDOUT_READ: usize = 20;
 const STDERR_READ: usize = 24;
+const INTERRUPTING: usize = 28;
 
 /// The mapped segment. Its file is a memfd sealed against shrinking and growing, so no worker can make the host fault by
 /// truncating it; a hole punched in it reads as zeros.
@@ -207,10 +208,30 @@ impl Consumer {
         Ok(Some(&self.frame))
     }
 
-    /// Whether the worker sleeps for space; says so once. Wake it by the space eventfd then.
+    /// Whether the worker sleeps for space; says so once. Wake it by the space pipe then.
     pub fn take_writer_waiting(&mut self) -> bool {
         let word = self.segment.word(self.ring + WRITER_WAITING);
         word.load(Ordering::Acquire) != 0 && word.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// Keeps the worker from beginning another execution until [`Self::end_interrupt`]. Returns where [`Self::read_so_far`]
+    /// has to come to: whatever the worker published before it could see this is read by then, and what it says to be running
+    /// is running still, or waits.
+    pub fn begin_interrupt(&mut self) -> u64 {
+        self.segment.word(INTERRUPTING).store(1, Ordering::SeqCst);
+        // The worker publishes its execution's end, and then looks; we say so, and then look. One of the two sees the other.
+        fence(Ordering::SeqCst);
+        self.total + u64::from(self.state().used)
+    }
+
+    /// The signal has been sent, or is needed no more.
+    pub fn end_interrupt(&mut self) {
+        self.segment.word(INTERRUPTING).store(0, Ordering::Release);
+    }
+
+    /// Bytes that went through so far, prefixes included.
+    pub fn read_so_far(&self) -> u64 {
+        self.total
     }
 
     pub fn state(&self) -> RingState {
@@ -220,11 +241,9 @@ impl Consumer {
     }
 }
 
-/// A frame does not fit now. `ever` says whether it would in an empty ring.
+/// A frame does not fit now; one longer than [`Producer::max_payload`] never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full {
-    pub ever: bool,
-}
+pub struct Full;
 
 /// The writing end of the ring to the worker.
 pub struct Producer {
@@ -245,13 +264,13 @@ impl Producer {
     pub fn push(&mut self, parts: &[&[u8]]) -> Result<Result<(), Full>, Lie> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if length > self.max_payload() {
-            return Ok(Err(Full { ever: false }));
+            return Ok(Err(Full));
         }
         // SYNC POINT space-freed.
         let head = self.segment.word(self.ring + HEAD).load(Ordering::Acquire);
         let used = distance(head, self.tail, self.capacity)?;
         if PREFIX as usize + length > (self.capacity - 1 - used) as usize {
-            return Ok(Err(Full { ever: true }));
+            return Ok(Err(Full));
         }
         let mut position = self.tail;
         for part in std::iter::once(&(length as u32).to_le_bytes()[..]).chain(parts.iter().copied()) {
@@ -350,10 +369,10 @@ mod tests {
     fn a_full_ring_says_so_and_takes_exactly_its_capacity_less_one() {
         let (_, mut to, _marks) = Segment::create(4096).unwrap().host_ends();
         let most = vec![7; to.max_payload()];
-        assert_eq!(to.push(&[&most, b"x"]).unwrap(), Err(Full { ever: false }));
+        assert_eq!(to.push(&[&most, b"x"]).unwrap(), Err(Full));
         to.push(&[&most]).unwrap().unwrap();
         assert_eq!(to.state().used, to.capacity - 1);
-        assert_eq!(to.push(&[b""]).unwrap(), Err(Full { ever: true }));
+        assert_eq!(to.push(&[b""]).unwrap(), Err(Full));
     }
 
     #[test]

@@ -236,6 +236,22 @@ pub fn kill(pid: libc::pid_t, signal: c_int) -> Result<()> {
     check(unsafe { libc::kill(pid, signal) }.into(), "kill", format_args!("{pid}, {signal}")).map(drop)
 }
 
+/// A descriptor that means this process and never a later one with its number (pidfd_open(2), Linux 5.3).
+pub fn open_process(pid: libc::pid_t) -> Result<OwnedFd> {
+    // SAFETY: a call without pointers.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }, "pidfd_open", pid).map(owned)
+}
+
+/// Sends a signal to the process behind a descriptor of [`open_process`]; it is pending when the call returns
+/// (pidfd_send_signal(2), Linux 5.1).
+pub fn signal_process(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {
+    // SAFETY: a call without memory of ours: no siginfo is given.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, null::<libc::siginfo_t>(), 0)
+    };
+    check(sent, "pidfd_send_signal", format_args!("{signal}")).map(drop)
+}
+
 pub fn effective_ids() -> (u32, u32) {
     // SAFETY: calls that cannot fail and touch no memory.
     unsafe { (libc::geteuid(), libc::getegid()) }

@@ -15,7 +15,7 @@ use buntime_ipc::{Marks, PipeMarks};
 
 /// Bytes read by one call, and at most from one pipe in one go.
 const READ: usize = 64 * 1024;
-pub const CHUNK: usize = 4 * READ;
+const CHUNK: usize = 4 * READ;
 /// Bytes of the pipes that wait for the frames that they belong before or after; above it the pipes are not read.
 const MAX_PENDING: usize = 16 * CHUNK;
 /// Longest text of one `print` that is kept together over several frames.
@@ -29,6 +29,7 @@ pub struct Outputs {
     pending: VecDeque<Chunk>,
     /// Text of frames that said that more of it follows. Nothing that came after it goes out before it.
     open: Option<(Stream, Vec<u8>)>,
+    left: bool,
     /// Where reads land: most find nothing, and must cost nothing.
     scratch: Box<[u8]>,
 }
@@ -40,6 +41,7 @@ impl Outputs {
             stderr: Pipe::new(Stream::Stderr, stderr)?,
             pending: VecDeque::new(),
             open: None,
+            left: false,
             scratch: vec![0; READ].into(),
         })
     }
@@ -47,6 +49,7 @@ impl Outputs {
     /// Reads what is in the pipes now, as far as there is room; returns how many bytes.
     pub fn fill(&mut self, marks: &mut PipeMarks) -> usize {
         if self.stdout.held + self.stderr.held > MAX_PENDING {
+            self.left = true;
             return 0;
         }
         let mut total = 0;
@@ -65,7 +68,13 @@ impl Outputs {
             };
             (read(&mut self.stdout), read(&mut self.stderr))
         });
+        self.left |= total >= CHUNK;
         total
+    }
+
+    /// Whether a [`Self::fill`] since the last question may have left something in the pipes.
+    pub fn take_left(&mut self) -> bool {
+        std::mem::take(&mut self.left)
     }
 
     /// Emits the pipes' bytes that a frame with these marks comes after. Returns how many had to be read for it.
@@ -388,6 +397,18 @@ mod tests {
         let all: String = texts(&batch).into_iter().map(|(_, text)| text).collect();
         assert_eq!(all, "o0e0oe1e2e31o2o3o4e4");
         assert_eq!((outputs.stdout.held, outputs.stderr.held, outputs.pending.len()), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_there_was_no_room_for_counts_as_left() {
+        let (mut outputs, mut marks, mut stdout, _stderr) = pipes();
+        stdout.write_all(b"some").unwrap();
+        assert_eq!((outputs.fill(&mut marks), outputs.take_left()), (4, false));
+        outputs.stderr.held = MAX_PENDING;
+        stdout.write_all(b"more").unwrap();
+        assert_eq!((outputs.fill(&mut marks), outputs.take_left()), (0, true));
+        outputs.stderr.held = 0;
+        assert_eq!((outputs.fill(&mut marks), outputs.take_left()), (4, false));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Queue {
             let (head, length) = kind.head();
             match wire.producer.push(&[&head[..length], part])? {
                 Ok(()) => {}
-                Err(Full { .. }) => break,
+                Err(Full) => break,
             }
             pushed = true;
             item.sent += part.len();

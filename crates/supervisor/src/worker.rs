@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::event::{Enforcement, Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
 use crate::executions::{Executions, signal_name};
 use crate::launch::{self, Launched, Settled};
-use crate::output::{CHUNK, Outputs};
+use crate::output::Outputs;
 use crate::process::{self, Sampler};
 use crate::queue::{Wire, wake};
 use crate::readable::Readable;
@@ -133,6 +133,8 @@ struct Live {
     sampler: Sampler,
     built: Built,
     worker_pid: Option<i32>,
+    /// The worker's process itself, whatever becomes of its number.
+    process: Option<OwnedFd>,
     /// Read while the interpreter starts; read again when it does not show everything.
     enforcement: Option<Enforcement>,
     ready: bool,
@@ -149,6 +151,8 @@ struct Live {
     unread: bool,
     /// The execution that is to be interrupted, by its number.
     interrupt_target: Option<u32>,
+    /// Its signal is sent when the ring has been read up to here and it is still running.
+    interrupt_after: Option<u64>,
     /// Whoever waits for an interrupt to take effect waits for the end of this execution.
     interrupt_until: u32,
     interrupts: Vec<oneshot::Sender<Interrupted>>,
@@ -231,6 +235,7 @@ impl Live {
             sampler: Sampler::default(),
             built: Built::default(),
             worker_pid: None,
+            process: None,
             enforcement: None,
             ready: false,
             failed: None,
@@ -241,6 +246,7 @@ impl Live {
             paused: false,
             unread: false,
             interrupt_target: None,
+            interrupt_after: None,
             interrupt_until: 0,
             interrupts: Vec::new(),
             stops: Vec::new(),
@@ -337,19 +343,52 @@ impl Live {
         self.drain();
         let waits = self.core.shared().accepted > self.work.executions.ended();
         if !waits {
+            if self.wanted {
+                // What still runs are threads and exit handlers.
+                self.signal_worker(libc::SIGINT);
+            }
             let _ = reply.send(Interrupted { state_lost: false });
             return;
         }
         let target = self.work.executions.ended() + 1;
-        if self.work.executions.running() {
-            self.signal(libc::SIGINT);
-        }
-        // One that waits is interrupted when it begins, and no other is.
-        let signalled = self.work.executions.running();
-        self.interrupt_target = Some(target).filter(|_| !signalled);
+        self.interrupt_target = Some(target);
         self.interrupt_until = target;
         self.interrupts.push(reply);
         self.deadlines.interrupt = Some(Instant::now() + INTERRUPT_WAIT);
+        self.unread |= self.interrupt_target_now();
+    }
+
+    /// Interrupts the execution that is meant, once it runs, and no other: the worker begins none while we make sure that the
+    /// one that runs has not ended. True when that takes another look into the ring.
+    fn interrupt_target_now(&mut self) -> bool {
+        let executions = &self.work.executions;
+        let Some(target) = self.interrupt_target else { return false };
+        if executions.ended() < target {
+            if !executions.running() {
+                return false;
+            }
+            let after = match self.interrupt_after {
+                Some(after) => after,
+                None => *self.interrupt_after.insert(self.consumer.begin_interrupt()),
+            };
+            if self.consumer.read_so_far() < after {
+                return true;
+            }
+            self.signal_worker(libc::SIGINT);
+        }
+        self.interrupt_target = None;
+        if self.interrupt_after.take().is_some() {
+            self.consumer.end_interrupt();
+        }
+        false
+    }
+
+    /// The signal is pending when this returns. Where the kernel lets only the helper send it, a little later.
+    fn signal_worker(&self, signal: i32) {
+        let sent = self.process.as_ref().map(|process| sys::signal_process(process.as_fd(), signal));
+        if !matches!(sent, Some(Ok(()))) {
+            self.signal(signal);
+        }
     }
 
     fn answer_interrupts(&mut self, state_lost: bool) {
@@ -418,7 +457,8 @@ impl Live {
 
     /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left unread.
     fn drain_ring(&mut self) -> Result<bool, Lie> {
-        let mut left = self.work.outputs.fill(&mut self.marks) >= CHUNK;
+        self.work.outputs.fill(&mut self.marks);
+        let mut left = false;
         let mut bytes = 0;
         loop {
             if bytes > BATCH_BYTES {
@@ -436,22 +476,19 @@ impl Live {
         }
         let ended = self.work.executions.ended();
         if self.work.executions.running() {
-            if self.interrupt_target.take_if(|target| *target == ended + 1).is_some() {
-                self.signal(libc::SIGINT);
-            }
             self.deadlines.memory.get_or_insert_with(|| Instant::now() + MEMORY_PERIOD);
         }
-        if ended >= self.interrupt_until {
-            self.interrupt_target = None;
-            if !self.interrupts.is_empty() {
-                self.answer_interrupts(false);
-            }
+        if ended >= self.interrupt_until && !self.interrupts.is_empty() {
+            self.answer_interrupts(false);
         }
+        left |= self.work.outputs.take_left();
+        left |= self.interrupt_target_now();
         Ok(left)
     }
 
     fn read_control(&mut self) {
-        let mut buffer = [0; 4096];
+        // A pipe's worth: what it holds at most.
+        let mut buffer = [0; 64 * 1024];
         match nix::unistd::read(self.control.get(), &mut buffer) {
             Ok(0) => self.control_open = false,
             Ok(length) => match self.lines.feed(&buffer[..length]) {
@@ -475,7 +512,11 @@ impl Live {
     fn is_ready(&mut self) {
         let enforced = self.core.options.sandbox_enabled;
         if self.worker_pid.is_none() {
-            self.worker_pid = self.child.as_ref().and_then(|helper| process::worker_below(helper.id(), enforced));
+            let below = || self.child.as_ref().and_then(|helper| process::worker_below(helper.id(), enforced));
+            self.worker_pid = below();
+            self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
+            // Looked at again: a process that died in between left its number to another.
+            self.process.take_if(|_| below() != self.worker_pid);
         }
         let early = self.enforcement.take().filter(|early| early.tier == "full");
         let enforcement = early.unwrap_or_else(|| process::enforcement(self.worker_pid, &self.built, enforced));
@@ -505,7 +546,11 @@ impl Live {
             match self.helper.get().receive() {
                 Ok(Some((message, fds))) => self.helper_says(message, fds),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(None) | Err(_) => {
+                end => {
+                    // At its end the helper is exiting. After an error nobody knows, so that it is made to.
+                    if end.is_err() {
+                        self.kill_helper();
+                    }
                     self.helper_gone = true;
                     self.listener = None;
                     self.deadlines.kill = None;
@@ -546,6 +591,7 @@ impl Live {
                 let is_worker = process::innermost_pid(notification.pid) == Some(2);
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_pid = pid.filter(|_| is_worker);
+                self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
                 self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
@@ -584,7 +630,9 @@ impl Live {
         }
         if passed(&mut self.deadlines.memory) && self.work.executions.running() {
             self.deadlines.memory = Some(Instant::now() + MEMORY_PERIOD);
-            self.memory();
+            if !self.paused {
+                self.memory();
+            }
         }
     }
 
@@ -636,6 +684,12 @@ impl Live {
         };
         let mut batch = std::mem::take(&mut self.work.batch);
         let lie = self.lie.as_ref().map(ToString::to_string);
+        if let Some(lie) = &lie
+            && self.work.executions.ended() == accepted
+        {
+            // No execution's end tells of it.
+            batch.push(Event::Error(format!("protocol: {lie}")));
+        }
         self.work.executions.worker_gone(accepted, ended, lie.as_deref(), self.wanted, &mut batch);
         batch.push(Event::State(match ended {
             Ended::Exited(code) => WorkerState { exit_code: Some(code), ..WorkerState::new(Phase::Stopped) },
@@ -666,6 +720,12 @@ impl Live {
     }
 
     fn never_ready(&self) -> Error {
+        if let Some(lie) = &self.lie {
+            return Error::setup(
+                "ERR_BUNTIME_WORKER",
+                format!("the worker broke the protocol before it was ready: {lie}"),
+            );
+        }
         let how = match self.end {
             Some(WorkerEnd::Exited(code)) => format!("exited with code {code}"),
             Some(WorkerEnd::Signalled(signal)) => format!("was killed by {}", signal_name(signal)),

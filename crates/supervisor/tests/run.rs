@@ -184,13 +184,21 @@ async fn an_endless_loop_is_interrupted_and_the_state_survives() {
 #[tokio::test]
 async fn an_interrupt_that_comes_too_late_hits_no_other_execution() {
     let (supervisor, seen) = started(Options::default()).await;
-    for round in 0..20 {
+    for round in 0..100 {
+        // The next one waits already, or comes with the answer.
+        let waits = round % 2 == 0;
+        let next = "for _ in range(20_000): pass";
         assert!(supervisor.run(Run::Code("1".into())).expect("run"));
-        let before = Instant::now();
+        if waits {
+            assert!(supervisor.run(Run::Code(next.into())).expect("run"));
+        }
         supervisor.interrupt().await.expect("interrupt");
-        assert!(before.elapsed() < Duration::from_secs(1), "it waits for the end of that execution alone");
-        assert!(supervisor.run(Run::Code("import time; time.sleep(0.02)".into())).expect("run"));
-        assert_eq!(seen.end(2 * round + 2).exit_code, Some(0));
+        if !waits {
+            assert!(supervisor.run(Run::Code(next.into())).expect("run"));
+        }
+        let (first, second) = (seen.end(2 * round + 1).exit_code, seen.end(2 * round + 2).exit_code);
+        // The first may be over when the interrupt comes; then it is the one under way that is meant.
+        assert!(second == Some(0) || waits && first == Some(0), "round {round}: {first:?} {second:?}");
     }
     supervisor.stop(None).await;
 }
