@@ -1,10 +1,11 @@
-//! The lines that a worker writes into the control socket.
+//! The lines that a worker writes into the control pipe.
 
 use crate::Lie;
 
 /// Longest line accepted, without its newline.
 pub const MAX_LINE: usize = 64 * 1024;
 
+/// One line, without its newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ControlLine {
     /// The worker can take code.
@@ -15,7 +16,7 @@ pub enum ControlLine {
     Check,
 }
 
-/// Cuts what comes from the socket into lines, in bounded memory.
+/// Cuts what comes through the pipe into lines, in bounded memory.
 #[derive(Default)]
 pub struct ControlLines {
     partial: Vec<u8>,

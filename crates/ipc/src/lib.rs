@@ -1,4 +1,4 @@
-//! The shared-memory rings between supervisor and worker, the frames on them, and the lines of the control socket.
+//! The shared-memory rings between supervisor and worker, the frames on them, and the control lines.
 //!
 //! `docs/PROTOCOL.md` is the contract. Everything that comes from the worker is hostile: positions, lengths and types are
 //! read once, checked against the host's own copies, copied out, and only then parsed. A value that cannot be is a [`Lie`].

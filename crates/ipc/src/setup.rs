@@ -5,9 +5,13 @@
 pub struct Layers {
     /// A kernel sandbox is in force; without it the hooks are the only check.
     pub kernel: bool,
+    /// Everything may be read.
     pub read_all: bool,
+    /// Everything may be written.
     pub write_all: bool,
+    /// Any host may be connected to.
     pub net: bool,
+    /// Any program may be executed.
     pub exec: bool,
 }
 
@@ -18,6 +22,7 @@ pub struct SetUp {
 }
 
 impl SetUp {
+    /// An item of `sys.argv[1:]`.
     pub fn arg(&mut self, value: &[u8]) {
         self.record(1, value);
     }
@@ -27,14 +32,12 @@ impl SetUp {
         self.record(2, prefix);
     }
 
+    /// A path prefix, of whole components, that can be written inside.
     pub fn writable(&mut self, prefix: &[u8]) {
         self.record(3, prefix);
     }
 
-    pub fn entry(&mut self, path: &[u8]) {
-        self.record(4, path);
-    }
-
+    /// What the hooks need not, or must, look at.
     pub fn layers(&mut self, layers: Layers) {
         self.record(5, &[u8::from(layers.kernel)]);
         let all = [(layers.read_all, 1), (layers.write_all, 2), (layers.net, 4), (layers.exec, 8)];
@@ -46,6 +49,7 @@ impl SetUp {
         self.record(8, path);
     }
 
+    /// The records as they are handed over.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

@@ -185,9 +185,6 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     for path in &view.stand_ins {
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
     }
-    if let Some(entry) = &options.entry {
-        set_up.entry(entry.as_os_str().as_encoded_bytes());
-    }
     let kernel = options.sandbox_enabled;
     set_up.layers(Layers { kernel, read_all: everything, write_all: everything, net: !kernel, exec: everything });
     let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;

@@ -41,6 +41,18 @@ impl Seen {
         }
     }
 
+    /// Waits for a state.
+    fn phase(&self, phase: Phase) {
+        let events = self.events.lock().expect("no test panics while it holds this");
+        let there = |event: &Event| matches!(event, Event::State(state) if state.worker == phase);
+        let waited = self
+            .more
+            .wait_timeout_while(events, LIMIT, |events| !events.iter().any(there))
+            .expect("no test panics while it holds this")
+            .1;
+        assert!(!waited.timed_out(), "no {phase:?}");
+    }
+
     fn output(&self) -> String {
         let events = self.events.lock().expect("no test panics while it holds this");
         events
@@ -103,7 +115,7 @@ async fn crashes_are_ends_with_their_signal_or_code() {
     }
 }
 
-/// What a hostile worker can reach of the segment and the socket, it can write; each lie ends it and nothing else.
+/// What a hostile worker can reach of the segment and the pipes, it can write; each lie ends it and nothing else.
 #[tokio::test]
 async fn lies_end_the_worker_with_a_protocol_error() {
     let prelude = "import mmap, os, time\n\
@@ -113,7 +125,7 @@ async fn lies_end_the_worker_with_a_protocol_error() {
             ring[64 + tail:64 + tail + 4 + len(payload)] = len(payload).to_bytes(4, 'little') + payload\n    \
             ring[4:8] = (tail + 4 + len(payload)).to_bytes(4, 'little')\n\
         def wake():\n    \
-            os.write(5, (1).to_bytes(8, 'little'))\n    \
+            os.write(5, b'1')\n    \
             time.sleep(30)\n";
     for (name, lie) in [
         ("a tail outside the ring", "ring[4:8] = b'\\xff' * 4; wake()"),
@@ -135,11 +147,23 @@ async fn lies_end_the_worker_with_a_protocol_error() {
     }
 }
 
+/// There is no execution then whose end could tell.
+#[tokio::test]
+async fn a_lie_between_two_executions_is_told_as_well() {
+    let (supervisor, seen) = started(Options::default()).await;
+    let code = "import os, threading\nthreading.Timer(0.2, os.write, (3, b'GRANT ALL\\n')).start()";
+    assert!(supervisor.run(Run::Code(code.into())).expect("run"));
+    assert_eq!(seen.end(1).exit_code, Some(0));
+    seen.phase(Phase::Killed);
+    assert_eq!(seen.errors(), ["protocol: unknown control line \"GRANT ALL\""]);
+    supervisor.stop(None).await;
+}
+
 /// Whatever a worker does to its channels and to itself, `stop` comes back, and the execution has its end.
 #[tokio::test]
 async fn stop_returns_whatever_the_worker_did() {
     for (name, code) in [
-        ("fills the eventfd to the host", "import os; os.write(5, (2**64 - 2).to_bytes(8, 'little')); print(1)"),
+        ("fills the pipe to the host", "import os; os.set_blocking(5, False)\nwhile True: os.write(5, b'x' * 4096)"),
         ("eats its own wake-ups", "import os\nwhile True: os.read(6, 1)"),
         ("closes every descriptor", "import os, time; os.closerange(0, 9); time.sleep(60)"),
         ("stops itself", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"),
