@@ -15,6 +15,7 @@ mod launch;
 mod options;
 mod output;
 mod policies;
+mod probe;
 mod process;
 mod queue;
 #[allow(unsafe_code, reason = "registering a descriptor asks for a promise about its owner")]

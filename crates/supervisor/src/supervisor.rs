@@ -92,7 +92,7 @@ impl Core {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn command(&self, command: Command) -> Result<(), Command> {
+    pub fn command(&self, command: Command) -> Result<(), Command> {
         match &self.shared().commands {
             Some(commands) => commands.send(command).map_err(|unsent| unsent.0),
             None => Err(command),

@@ -217,6 +217,68 @@ async fn source_much_longer_than_the_ring_arrives_whole() {
     supervisor.stop(None).await;
 }
 
+/// A program that takes a minute to answer, and the folder that holds it.
+fn hanging_interpreter() -> (tempfile::TempDir, Options) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("python3");
+    std::fs::write(&path, "#!/bin/sh\nexec sleep 60\n").expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).expect("chmod");
+    (dir, Options { interpreter: Some(path), ..Options::default() })
+}
+
+#[tokio::test]
+async fn an_interpreter_that_hangs_holds_up_nobody_else_and_can_be_stopped() {
+    let (_dir, options) = hanging_interpreter();
+    let seen = Arc::new(Seen::default());
+    let hanging = Supervisor::new(options, seen.clone()).expect("options");
+    let starting = tokio::spawn(hanging.start(None));
+
+    let before = Instant::now();
+    let (other, _) = started(Options::default()).await;
+    assert!(before.elapsed() < Duration::from_secs(5), "another start took {:?}", before.elapsed());
+    other.stop(None).await;
+
+    // Nothing waits to be executed: nothing is worth the wait.
+    let before = Instant::now();
+    assert_eq!(hanging.stop(None).await, Ended::Never);
+    assert!(before.elapsed() < Duration::from_secs(1), "stop took {:?}", before.elapsed());
+    let events = seen.events.lock().expect("no test panics while it holds this").len();
+    let error = starting.await.expect("no panic").expect_err("it was stopped");
+    assert!(error.message.contains("stopped"), "{error}");
+    assert_eq!(seen.events.lock().expect("no test panics while it holds this").len(), events, "stop came last");
+}
+
+#[tokio::test]
+async fn code_that_waits_for_an_interpreter_that_hangs_has_the_grace_and_then_its_end() {
+    let (_dir, options) = hanging_interpreter();
+    let seen = Arc::new(Seen::default());
+    let supervisor = Supervisor::new(options, seen.clone()).expect("options");
+    let starting = tokio::spawn(supervisor.start(None));
+    assert!(supervisor.run(Run::Code("1".into())).expect("run"));
+    let before = Instant::now();
+    let slow = supervisor.stop(Some(Duration::from_secs(30)));
+    assert_eq!(supervisor.stop(Some(Duration::from_millis(300))).await, Ended::Never);
+    assert_eq!(slow.await, Ended::Never);
+    let took = before.elapsed();
+    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert_eq!(seen.end(1).outcome, Some(Outcome::Cancelled));
+    assert!(starting.await.expect("no panic").is_err());
+    supervisor.kill();
+}
+
+#[tokio::test]
+async fn many_first_starts_at_once_share_one_probe() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("python3");
+    std::fs::write(&path, "#!/bin/sh\necho asked >> \"${0%/*}/asked\"\nexec /usr/bin/python3 \"$@\"\n").expect("write");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let options = Options { interpreter: Some(path), ..Options::default() };
+    let one = || async { started(options.clone()).await.0.stop(None).await };
+    tokio::join!(one(), one(), one(), one());
+    assert_eq!(std::fs::read_to_string(dir.path().join("asked")).expect("read"), "asked\n");
+}
+
 #[tokio::test]
 async fn an_interpreter_that_is_not_there_is_a_clear_error() {
     let seen = Arc::new(Seen::default());
