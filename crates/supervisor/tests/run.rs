@@ -3,7 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use buntime_supervisor::{Ended, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState};
+use buntime_supervisor::{
+    Ended, Enforcement, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,6 +58,25 @@ impl Seen {
             .filter_map(|event| if let Event::Error(text) = event { Some(text.clone()) } else { None })
             .collect()
     }
+}
+
+fn enforcement(supervisor: &Supervisor) -> Enforcement {
+    supervisor.snapshot().enforcement.expect("it has started")
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_with_and_without_a_sandbox() {
+    let (supervisor, _) = started(Options::default()).await;
+    let inside = enforcement(&supervisor);
+    assert_eq!((inside.tier, inside.limits, inside.network), ("full", "rlimit", "none"), "{inside:?}");
+    supervisor.stop(None).await;
+
+    let (supervisor, _) = started(Options { sandbox_enabled: false, ..Options::default() }).await;
+    let outside = enforcement(&supervisor);
+    assert_eq!((outside.tier, outside.limits, outside.network), ("none", "none", "host"), "{outside:?}");
+    let missing = outside.shortfall();
+    assert!(missing.starts_with("no user namespace, ") && missing.contains("no resource limits"), "{missing}");
+    supervisor.stop(None).await;
 }
 
 async fn started(options: Options) -> (Supervisor, Arc<Seen>) {
