@@ -8,8 +8,8 @@ use std::path::Path;
 /// Most bytes of a configuration or policy file.
 const MAX_TEXT: u64 = 16 << 20;
 
-/// Opens a regular file. A worker may have put something else in its place: a fifo, that blocks; a device, that never ends;
-/// and, where the name was only found and nobody's choice (`follow: false`), a symlink.
+/// Opens a regular file. A worker may have put something else in its place: a fifo, that blocks; a device, that never
+/// ends; and, where the name was only found and nobody's choice (`follow: false`), a symlink.
 pub fn open(path: &Path, follow: bool) -> io::Result<File> {
     let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | nofollow).open(path)?;

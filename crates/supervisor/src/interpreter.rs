@@ -1,7 +1,7 @@
 //! Which Python runs the worker, and which part of the host's file system it needs to start: its closure.
 //!
-//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a shell script that picks one. So it
-//! is asked, once, with `data/probe.py`; the answer is kept for as long as the files that it hangs on stay the same.
+//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a shell script that picks one. So
+//! it is asked, once, with `data/probe.py`; the answer is kept for as long as the files that it hangs on stay the same.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -96,7 +96,8 @@ impl Unasked {
         tokio::time::timeout(limit, self.ask_in_turn()).await.map_err(late)?
     }
 
-    /// A hundred first starts at once are to be one probe, and an interpreter that hangs holds up nobody who wants another.
+    /// A hundred first starts at once are to be one probe, and an interpreter that hangs holds up nobody who wants
+    /// another.
     async fn ask_in_turn(self) -> Result<Python, Error> {
         static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>> = LazyLock::new(Mutex::default);
         let turn = {
@@ -229,7 +230,8 @@ impl Fingerprint {
         }
         let is_script = file.read(&mut start)? == 2 && &start == b"#!";
         if is_script {
-            // pyenv's and asdf's shims look for these files from the working directory upwards, at home, and in their roots.
+            // pyenv's and asdf's shims look for these files from the working directory upwards, at home, and in their
+            // roots.
             let homes = ["HOME", "PYENV_ROOT", "ASDF_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
             let dirs: Vec<PathBuf> = cwd.ancestors().map(Path::to_owned).chain(homes).collect();
             for name in [".python-version", ".tool-versions", "version"] {

@@ -364,8 +364,8 @@ pub fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it gets
-/// an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
+/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it
+/// gets an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
 fn identity() -> Result<Identity, Error> {
     let (uid, gid) = sys::effective_ids();
     let inner = Identity::INNER;
@@ -417,8 +417,8 @@ fn random() -> u64 {
 
 static INIT_PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Where `buntime-init` lies, for embedders that know: the addon finds it beside itself. `BUNTIME_INIT_PATH` goes before
-/// it.
+/// Where `buntime-init` lies, for embedders that know: the addon finds it beside itself. `BUNTIME_INIT_PATH` goes
+/// before it.
 pub fn set_init_path(path: PathBuf) {
     // The first answer stays: all callers of one process mean the same installation.
     let _ = INIT_PATH.set(path);
@@ -460,8 +460,9 @@ impl Drop for StartedHelper {
 
 fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
     let path = init_path()?;
-    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A process
-    // group of its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the helper.
+    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A
+    // process group of its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the
+    // helper.
     Command::new(&path)
         .arg0("buntime-init") // what the worker sees of PID 1: no path of the host's
         .env_clear()

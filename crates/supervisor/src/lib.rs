@@ -3,6 +3,7 @@
 //! Knows nothing of Node: whoever embeds it implements [`EventSink`] and drives [`Supervisor`].
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 mod config;
 mod denials;
