@@ -290,14 +290,17 @@ async fn code_that_waits_for_an_interpreter_that_hangs_has_the_grace_and_then_it
 
 #[tokio::test]
 async fn many_first_starts_at_once_share_one_probe() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let path = dir.path().join("python3");
+    // The same place each time, so that the user's cache keeps one entry of it; a file written anew is asked anew.
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-probe");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir(&dir).expect("a folder");
+    let path = dir.join("python3");
     std::fs::write(&path, "#!/bin/sh\necho asked >> \"${0%/*}/asked\"\nexec /usr/bin/python3 \"$@\"\n").expect("write");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     let options = Options { interpreter: Some(path), ..Options::default() };
     let one = || async { started(options.clone()).await.0.stop(None).await };
     tokio::join!(one(), one(), one(), one());
-    assert_eq!(std::fs::read_to_string(dir.path().join("asked")).expect("read"), "asked\n");
+    assert_eq!(std::fs::read_to_string(dir.join("asked")).expect("read"), "asked\n");
 }
 
 #[tokio::test]
