@@ -1,7 +1,8 @@
-// The public face of python-ipc-bun. Units are in the names (Ms, Bytes) or in the comments; memory sizes of `SandboxConfig` are
-// megabytes.
+// The public face of python-ipc-bun. Units are in the names (Ms, Bytes) or in the comments; memory sizes of
+// `SandboxConfig` are megabytes.
 
-// `Symbol.asyncDispose`, for a project whose `lib` lacks it: the same declaration as in TypeScript's own esnext.disposable.
+// `Symbol.asyncDispose`, for a project whose `lib` lacks it: the same declaration as in TypeScript's own
+// esnext.disposable.
 declare global {
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol;
@@ -37,26 +38,26 @@ export class Supervisor {
   /** Checks the options; nothing is started. */
   constructor(options?: SupervisorOptions);
   /**
-   * Adds a listener and returns a function that removes it. Listeners are called in the order of their adding, with every event
-   * that comes after it, never from within a call of yours. One that throws does not silence the others: its error is reported as
-   * an `uncaughtException` when all of them have run.
+   * Adds a listener and returns a function that removes it. Listeners are called in the order of their adding, with
+   * every event that comes after it, never from within a call of yours. One that throws does not silence the others:
+   * its error is reported as an `uncaughtException` when all of them have run.
    */
   onEvent(listener: (event: SupervisorEvent) => void): () => void;
   /**
-   * Resolves when the worker is ready and `ready` has been dispatched; rejects with a SandboxError otherwise. From here on the
-   * process stays alive until stop(), or until the worker has ended by itself; see unref().
+   * Resolves when the worker is ready and `ready` has been dispatched; rejects with a SandboxError otherwise. From here
+   * on the process stays alive until stop(), or until the worker has ended by itself; see unref().
    */
   start(configOverride?: DeepPartial<SandboxConfig>): Promise<void>;
   /** Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. */
   sendCode(code: string): boolean;
   /**
-   * Idempotent. Waits graceMs (default 2000; Infinity for as long as it takes) for queued code, then ends the sandbox and removes
-   * all listeners. Resolves when the last event has been dispatched.
+   * Idempotent. Waits graceMs (default 2000; Infinity for as long as it takes) for queued code, then ends the sandbox
+   * and removes all listeners. Resolves when the last event has been dispatched.
    */
   stop(options?: { graceMs?: number }): Promise<void>;
   /**
-   * Interrupts the execution under way with a KeyboardInterrupt, or the next when code waits; nothing happens when there is
-   * neither. Resolves when that execution has ended, or after 2 s when it goes on all the same.
+   * Interrupts the execution under way with a KeyboardInterrupt, or the next when code waits; nothing happens when
+   * there is neither. Resolves when that execution has ended, or after 2 s when it goes on all the same.
    */
   interrupt(): Promise<{ stateLost: boolean }>;
   getSnapshot(): Snapshot;
@@ -76,7 +77,13 @@ export function mergePolicies(policies: Policy[]): Policy;
 
 export interface SandboxConfig {
   security: { mode: "strict" | "monitor" };
-  network: { enabled: boolean; policy: "allow_list" | "deny_all"; allow_list: string[]; deny_list: string[]; /** new connections per second */ rate_limit: number };
+  network: {
+    enabled: boolean;
+    policy: "allow_list" | "deny_all";
+    allow_list: string[];
+    deny_list: string[];
+    /** new connections per second */ rate_limit: number;
+  };
   filesystem: { allow_write: boolean };
   resources: {
     /** MB */ memory_limit: number;
@@ -84,7 +91,7 @@ export interface SandboxConfig {
   };
 }
 
-// ---- events ----------------------------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------------------------
 
 export type SupervisorEvent =
   | { type: "ready"; data?: undefined }
@@ -98,7 +105,10 @@ export type SupervisorEvent =
   | { type: "denied"; data: Denial }
   | { type: "warn"; data: string };
 
-export type WorkerPhase = "starting" | "ready" | "code_received" | "exec_start" | "exec_end" | "exception" | "interrupted" | "killed" | "stopped";
+export type WorkerPhase =
+  | "starting" | "ready"
+  | "code_received" | "exec_start" | "exec_end" | "exception" | "interrupted"
+  | "killed" | "stopped";
 export type Outcome = "ok" | "exception" | "exit" | "signal" | "protocol" | "cancelled";
 export interface WorkerState {
   worker: WorkerPhase;
@@ -115,29 +125,50 @@ export interface Denial {
   /** flag, variable, file and JSON path, or "default" */ source: string;
   hint?: { flag: string }; pid: number; count: number; /** ms since the epoch */ time: number;
 }
-export interface Ring { head: number; tail: number; capacity: number; used: number; free: number; usagePercent: number; bytesTotal: number }
-export interface MemoryStats { toWorker: Ring; toSupervisor: Ring; worker: { rss: number; peak: number; limit: number; cpuPercent: number } }
-export type Tier = "full" | "nested" | "landlock" | "none";
+/** In bytes. */
+export interface Ring {
+  head: number; tail: number; capacity: number; used: number; free: number; usagePercent: number; bytesTotal: number;
+}
+export interface MemoryStats {
+  toWorker: Ring;
+  toSupervisor: Ring;
+  worker: { rss: number; peak: number; limit: number; cpuPercent: number };
+}
 /** What the kernel reports, not what was asked for. */
 export interface Enforcement {
-  tier: Tier;
-  namespaces: { user: boolean; mount: boolean; pid: boolean; net: boolean; ipc: boolean; uts: boolean; cgroup: boolean };
+  /** Every layer, or not every layer: "none" is only had with `sandboxEnabled: false`. */
+  tier: "full" | "none";
+  namespaces: {
+    user: boolean; mount: boolean; pid: boolean; net: boolean; ipc: boolean; uts: boolean; cgroup: boolean;
+  };
   landlock: { abi: number } | null;
   seccomp: boolean;
-  limits: "rlimit";
-  network: "none";
+  limits: "rlimit" | "none";
+  /** What the worker reaches: nothing, or all that the host does (`sandboxEnabled: false`). */
+  network: "none" | "host";
   notes: string[];
 }
-export interface Snapshot { policy: NormalizedPolicy | null; policyMeta: PolicySetMeta | null; config: SandboxConfig | null; enforcement: Enforcement | null; state: WorkerState }
+export interface Snapshot {
+  policy: NormalizedPolicy | null;
+  policyMeta: PolicySetMeta | null;
+  config: SandboxConfig | null;
+  enforcement: Enforcement | null;
+  state: WorkerState;
+}
 
-// ---- policies --------------------------------------------------------------------------------------------------------
+// ---- policies -----------------------------------------------------------------------------------------------------
 
 export type Action = "allow" | "deny" | "warn";
 export type PermissionKind = "read" | "write" | "net" | "run" | "env" | "ffi" | "sys";
-export type FsPerm = "read_file" | "write_file" | "execute" | "read_dir" | "write_dir" | "remove_dir" | "remove_file" | "make_char" | "make_dir" | "make_reg" | "make_sock" | "make_fifo" | "make_block" | "make_sym";
+export type FsPerm =
+  | "read_file" | "write_file" | "execute" | "read_dir" | "write_dir" | "remove_dir" | "remove_file"
+  | "make_char" | "make_dir" | "make_reg" | "make_sock" | "make_fifo" | "make_block" | "make_sym";
 interface RuleBase { action: Action; /** yields to no other source */ locked?: boolean }
 export interface FsRule extends RuleBase { path: string; perms: FsPerm[] }
-export type NetRule = RuleBase & ({ proto: "tcp" | "udp"; cidr: string; ports: string } | { host: string; proto?: "tcp" | "udp"; ports?: string });
+export type NetRule = RuleBase & (
+  | { proto: "tcp" | "udp"; cidr: string; ports: string }
+  | { host: string; proto?: "tcp" | "udp"; ports?: string }
+);
 export interface ExecRule extends RuleBase { path: string; sha256?: string }
 export interface NameRule extends RuleBase { name: string }
 export interface PathRule extends RuleBase { path: string }
@@ -153,7 +184,8 @@ export interface Policy {
   sys?: { rules: NameRule[] };
   antiEscape?: { denySyscalls: string[] };
   audit?: { enabled: boolean; events?: string[] };
-  minTier?: Tier;
+  /** "landlock" and "none" are refused at start: less than "full" does not exist yet. */
+  minTier?: "full" | "nested" | "landlock" | "none";
   /** the guide's lambda spelling, accepted on input */
   rules?: {
     fs?: { allow?: string[]; deny?: string[]; mode?: "read" | "write" };
@@ -184,7 +216,7 @@ export interface PolicySetMeta {
   source: "boot" | "run" | "apply"; appliedAt: string;
 }
 
-// ---- permissions ----------------------------------------------------------------------------------------------------
+// ---- permissions --------------------------------------------------------------------------------------------------
 
 /** The flags, as options: true allows all of a kind, a list allows those. */
 export interface Permissions {
@@ -197,10 +229,12 @@ export interface Permissions {
   allowSys?: true | string[]; denySys?: true | string[];
 }
 
-// ---- errors: ours only; user code that fails is a result -------------------------------------------------------------
+// ---- errors: ours only; user code that fails is a result ----------------------------------------------------------
 
 export class SandboxError extends Error { readonly code: `ERR_BUNTIME_${string}`; readonly hint?: string }
 export class PolicyError extends SandboxError {}
 export class SandboxSetupError extends SandboxError {}
 
-export type DeepPartial<T> = { [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? DeepPartial<T[K]> : T[K] };
+export type DeepPartial<T> = {
+  [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? DeepPartial<T[K]> : T[K];
+};

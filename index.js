@@ -1,4 +1,5 @@
-// The public face: typed errors, argument checks and the life of a supervisor in JavaScript, over the generated binding.
+// The public face: typed errors, argument checks and the life of a supervisor in JavaScript, over the generated
+// binding.
 "use strict";
 
 /** A failure of ours, with a stable `code`. User code that fails is an event, never this. */
@@ -106,8 +107,8 @@ class Supervisor {
   /** Replaced, never changed, so that a dispatch under way keeps the list that it began with. */
   #listeners = [];
   /**
-   * Keeps the process alive while the sandbox lives. A timer, since the binding's wake-up must be weak (a strong one could
-   * be let go only from Rust, before JavaScript has seen the last events); the same on Node and on Bun.
+   * Keeps the process alive while the sandbox lives. A timer, since the binding's wake-up must be weak (a strong one
+   * could be let go only from Rust, before JavaScript has seen the last events); the same on Node and on Bun.
    */
   #hold;
   #wantsHold = true;
@@ -145,13 +146,14 @@ class Supervisor {
     // Whichever comes first: the event has the shorter way, and only the promise can tell of a failure.
     const ready = new Promise((resolve) => (this.#ready = resolve));
     try {
-      const started = guardAsync(() => this.#native.start(configOverride, () => this.#dispatch(this.#native.takeEvents())));
+      const wake = () => this.#dispatch(this.#native.takeEvents());
+      const started = guardAsync(() => this.#native.start(configOverride, wake));
       await Promise.race([started, ready]);
     } catch (error) {
       this.#end();
       throw error;
     }
-    // `ready` was on its way before the promise, but by another path: whoever awaits start() has seen it.
+    // Where the promise came first, `ready` is in the queue already: it is put there before the promise is settled.
     if (this.#life === "started") this.#dispatch(this.#native.takeEvents());
   }
 

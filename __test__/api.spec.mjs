@@ -1,11 +1,13 @@
 // The face of Supervisor itself: what it accepts, refuses, and in what order it speaks.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import test from "node:test";
 
 import { PolicyError, SandboxError, SandboxSetupError, Supervisor } from "python-ipc-bun";
 import * as everything from "python-ipc-bun";
 
-import { Recorder, TIMEOUT, execute, sleep, spawnHost } from "./support/index.mjs";
+import { Recorder, TIMEOUT, execute, sleep, spawnHost, temporaryDirectory } from "./support/index.mjs";
 
 const timeout = { timeout: TIMEOUT };
 
@@ -248,6 +250,33 @@ test("getSnapshot tells state, policy and enforcement", timeout, async () => {
   assert.ok(enforcement.landlock.abi >= 1);
   assert.deepEqual(new Set(Object.values(enforcement.namespaces)), new Set([true]));
   await supervisor.stop();
+});
+
+test("getSnapshot tells the last state, in both spellings of its exit code, after the end", timeout, async () => {
+  const supervisor = new Supervisor();
+  await supervisor.start();
+  await supervisor.stop();
+  const { state } = supervisor.getSnapshot();
+  assert.deepEqual(state, { worker: "stopped", exitCode: 0, exit_code: 0 });
+});
+
+test("without a sandbox the enforcement event claims no limit and no absence of a network", timeout, async () => {
+  const { recorder } = await execute("1", { sandboxEnabled: false });
+  const [{ tier, limits, network, landlock }] = recorder.data("enforcement");
+  assert.deepEqual({ tier, limits, network, landlock }, { tier: "none", limits: "none", network: "host", landlock: null });
+});
+
+test("stop() ends a start whose interpreter hangs, and start() says so", timeout, async () => {
+  const interpreter = path.join(temporaryDirectory(), "python3");
+  writeFileSync(interpreter, "#!/bin/sh\nexec sleep 60\n", { mode: 0o755 });
+  const recorder = new Recorder({ interpreter });
+  const started = assert.rejects(recorder.supervisor.start(), /stopped/);
+  await recorder.untilState("starting");
+  const before = Date.now();
+  await recorder.supervisor.stop();
+  assert.ok(Date.now() - before < 1000, `${Date.now() - before} ms`);
+  await started;
+  assert.equal(recorder.states().at(-1).worker, "stopped");
 });
 
 test("a missing interpreter is a SandboxSetupError with code and hint", timeout, async () => {

@@ -125,6 +125,24 @@ test("start rejects a rule kind that is not enforced yet", timeout, async () => 
   );
 });
 
+test("start rejects a network that does not exist", timeout, async () => {
+  for (const network of [{ enabled: true }, { allow_list: ["*"] }]) {
+    await assert.rejects(new Supervisor().start({ network }), (error) => {
+      assert.equal(error.code, "ERR_BUNTIME_UNSUPPORTED");
+      assert.ok(error.message.includes(`network.${Object.keys(network)[0]}`), error.message);
+      return true;
+    });
+  }
+});
+
+test("a config.json that was found and is broken is told of and left alone", timeout, async () => {
+  const cwd = temporaryDirectory();
+  writeFileSync(path.join(cwd, "config.json"), "{");
+  const { recorder, exitCode } = await execute("1", { cwd });
+  assert.equal(exitCode, 0);
+  assert.ok(recorder.data("warn").some((text) => text.includes("config.json")), JSON.stringify(recorder.data("warn")));
+});
+
 test("start rejects an override that is no configuration", timeout, async () => {
   for (const override of [{ resources: { memroy_limit: 1 } }, { security: { mode: "lax" } }, "strict", [1]]) {
     await assert.rejects(new Supervisor().start(override), PolicyError, JSON.stringify(override));

@@ -1,26 +1,15 @@
 // `npm install` in a clone: native files, Bun, and the command in node_modules/.bin.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdirSync, renameSync, symlinkSync } from "node:fs";
 import path from "node:path";
 
 import { findBun, main, root, run } from "./lib.mjs";
 
 main(() => {
-  if (!prebuilt()) run(process.execPath, [path.join(root, "scripts", "build.mjs")]);
+  run(process.execPath, [path.join(root, "scripts", "build.mjs")]);
   finishBun();
   linkCommand();
 });
-
-/** Whether the published platform package of this very version is installed. */
-function prebuilt() {
-  const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-  try {
-    return createRequire(import.meta.url)("python-ipc-bun-linux-x64-gnu/package.json").version === version;
-  } catch {
-    return false;
-  }
-}
 
 /** Does what Bun's own install script does, where npm was told not to run it. */
 function finishBun() {

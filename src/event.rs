@@ -1,58 +1,20 @@
 //! Events as JavaScript objects.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use buntime_supervisor::{Event, Output, Stream, WorkerState};
+use buntime_supervisor::{Event, Output, WorkerState};
 use napi::Env;
 use napi::bindgen_prelude::{JsObjectValue, Object};
-use serde::{Serialize, Serializer};
 
 /// Most bytes of output that go the way of JSON.
 const MAX_JSON_TEXT: usize = 4096;
 
-/// A batch as JSON text, which JavaScript parses several times faster than Node-API builds objects, most of all after a pause;
-/// `None` when there is so much text that escaping and parsing it would cost more.
+/// A batch as JSON text, which JavaScript parses several times faster than Node-API builds objects, most of all after a
+/// pause; `None` when there is so much text that escaping and parsing it would cost more.
 pub fn to_json(events: &VecDeque<Event>) -> Option<serde_json::Result<String>> {
     let text: usize =
         events.iter().map(|event| if let Event::Output(output) = event { output.bytes.len() } else { 0 }).sum();
-    (text <= MAX_JSON_TEXT).then(|| serde_json::to_string(&events.iter().map(Json).collect::<Vec<_>>()))
-}
-
-/// An event in the shape of `index.d.ts`.
-struct Json<'a>(&'a Event);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Text<'a> {
-            r#type: &'static str,
-            data: Cow<'a, str>,
-            stream: Stream,
-        }
-        #[derive(Serialize)]
-        struct State<'a> {
-            r#type: &'static str,
-            data: BothCodes<'a>,
-        }
-        /// Both spellings: the guide's example reads either.
-        #[derive(Serialize)]
-        struct BothCodes<'a> {
-            #[serde(flatten)]
-            state: &'a WorkerState,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            exit_code: Option<i32>,
-        }
-        match self.0 {
-            Event::Output(output) => {
-                Text { r#type: "output", data: output.text(), stream: output.stream }.serialize(serializer)
-            }
-            Event::State(state) => {
-                State { r#type: "state", data: BothCodes { state, exit_code: state.exit_code } }.serialize(serializer)
-            }
-            other => other.serialize(serializer),
-        }
-    }
+    (text <= MAX_JSON_TEXT).then(|| serde_json::to_string(events))
 }
 
 /// Builds `{type, data, …}`. Output and state, of which there are thousands a second, are built by hand; the rest is

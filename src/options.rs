@@ -26,7 +26,8 @@ const KEYS: [&str; 11] = [
 /// Keys of the design that come later: told apart from typing errors.
 const NOT_YET: [&str; 2] = ["workerCommand", "minTier"];
 
-/// Reads the options. An unknown key is an error: a misspelt `permisions` that was ignored would be found in production.
+/// Reads the options. An unknown key is an error: a misspelt `permisions` that was ignored would be found in
+/// production.
 pub fn parse(options: Value) -> Result<Options, Error> {
     let map = match options {
         Value::Null => Map::new(),
@@ -129,36 +130,10 @@ pub fn unexpected(key: &str, found: &Value, expected: &str) -> Error {
 /// `unknown option "shmsize"`, with the name that was probably meant.
 pub fn unknown(what: &str, key: &str, known: &[&str]) -> Error {
     let error = invalid_option(format!("unknown {what} {key:?}"));
-    match nearest(key, known) {
+    match buntime_policy::nearest(key, known.iter().copied()) {
         Some(name) => error.with_hint(format!("did you mean {name:?}?")),
         None => error.with_hint(format!("known: {}", known.join(", "))),
     }
-}
-
-/// The known name that `key` is closest to, if a typing error can explain it.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (distance(&key.to_lowercase(), &name.to_lowercase()), *name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein distance, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

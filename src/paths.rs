@@ -5,26 +5,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-/// Tells the supervisor crate, once per process, where its helper is.
+/// Tells the supervisor crate, once per process, that its helper is beside this addon: they are built, shipped and
+/// versioned together.
 pub fn announce_init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if let Some(path) = init() {
-            buntime_supervisor::set_init_path(path);
+        if let Some(file) = own_file() {
+            buntime_supervisor::set_init_path(file.with_file_name("buntime-init"));
         }
     });
 }
 
-/// `BUNTIME_INIT_PATH`, else the file beside this addon: they are built, shipped and versioned together.
-fn init() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("BUNTIME_INIT_PATH").filter(|path| !path.is_empty()) {
-        return Some(path.into());
-    }
-    own_file().map(|file| file.with_file_name("buntime-init"))
-}
-
-/// The file that this code was loaded from. Asked of the loader: Node and Bun tell it to the module's init function only,
-/// and each in its own way.
+/// The file that this code was loaded from. Asked of the loader: Node and Bun tell it to the module's init function
+/// only, and each in its own way.
 fn own_file() -> Option<PathBuf> {
     // SAFETY: `Dl_info` is plain pointers, for which zero is a value.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };

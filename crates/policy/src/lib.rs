@@ -65,5 +65,5 @@ pub use schema::{
     Plugins, Proto, READ_PERMS, Tier, WRITE_PERMS,
 };
 pub use stack::{PolicyStack, SourceKind};
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, nearest};
 pub use supported::{Unsupported, ineffective, unsupported};

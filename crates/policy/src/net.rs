@@ -241,7 +241,10 @@ mod tests {
             ("a\n", r#"found "a\n", expected a host name such as "example.com" or "*.example.com""#),
             (
                 "127.1",
-                r#"found "127.1", expected a host name; its last part is a number, so that some would take it for an address"#,
+                concat!(
+                    r#"found "127.1", expected a host name; its last part is a number, "#,
+                    "so that some would take it for an address"
+                ),
             ),
             ("a.com:", r#"found "", expected ports from 0 to 65535 such as "443", "80,443" or "8000-9000""#),
             ("10.0.0.0/33", r#"found "10.0.0.0/33", expected an address block such as "10.0.0.0/8" or "fd00::/8""#),

@@ -204,7 +204,8 @@ impl Component {
     }
 }
 
-/// `*` and `?` inside one component. On a mismatch only the last `*` needs another try, so the cost is quadratic at most.
+/// `*` and `?` inside one component. On a mismatch only the last `*` needs another try, so the cost is quadratic at
+/// most.
 fn glob_matches(glob: &str, text: &str) -> bool {
     let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
     let (mut g, mut t) = (0, 0);

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest known word, and lists of words in prose.
 
 /// The candidate nearest to `word`, if it is near enough to be a slip of the pen.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()

@@ -9,7 +9,8 @@ except Exception:
     site_dirs = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
 
 # Their libraries show up in the memory map; each may be missing.
-for name in ("ssl", "ctypes", "sqlite3", "zlib", "bz2", "lzma", "hashlib", "decimal", "uuid", "readline", "curses", "dbm"):
+for name in ("ssl", "ctypes", "sqlite3", "zlib", "bz2", "lzma", "hashlib", "decimal", "uuid", "readline", "curses",
+             "dbm"):
     try:
         __import__(name)
     except Exception:

@@ -10,33 +10,46 @@ use crate::error::Error;
 /// The guide's configuration, every key present.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SandboxConfig {
+    /// What becomes of what is denied.
     pub security: Security,
+    /// The ceiling of the network.
     pub network: Network,
+    /// Scratch space.
     pub filesystem: Filesystem,
+    /// Limits.
     pub resources: Resources,
 }
 
+/// `security` of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Security {
+    /// `strict` or `monitor`.
     pub mode: String,
 }
 
+/// `network` of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
+    /// False: no network, whatever a policy says.
     pub enabled: bool,
+    /// `allow_list` or `deny_all`.
     pub policy: String,
+    /// Hosts; `*` is all.
     pub allow_list: Vec<String>,
+    /// Hosts.
     pub deny_list: Vec<String>,
     /// New connections per second.
     pub rate_limit: f64,
 }
 
+/// `filesystem` of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filesystem {
     /// A private, writable `/tmp`.
     pub allow_write: bool,
 }
 
+/// `resources` of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// MB.
@@ -71,16 +84,31 @@ pub struct Configured {
     pub notes: Vec<String>,
 }
 
-/// Reads `path`, or `config.json` in the working directory, or gives the defaults.
+/// Reads `path`, or `config.json` in the working directory, or gives the defaults. Broken files are errors.
 pub fn load_config(path: Option<&Path>) -> Result<SandboxConfig, Error> {
-    load(path, Path::new("."), None).map(|loaded| loaded.config)
+    let mut notes = Vec::new();
+    let file = read(path, Path::new("."), &mut notes)?;
+    merge(file, None, notes).map(|loaded| loaded.config)
 }
 
-/// As [`load_config`], from `cwd`, with an object merged deeply over it.
+/// For a start: from `cwd`, with an object merged deeply over it.
 pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Result<Configured, Error> {
+    let mut notes = Vec::new();
+    let file = match read(path, cwd, &mut notes) {
+        // Nobody named it, and whoever can put a file there is not to fail every start. The defaults allow nothing.
+        Err(error) if path.is_none() => {
+            notes.push(format!("{error}; it was found, not named, and is left alone"));
+            None
+        }
+        read => read?,
+    };
+    merge(file, over, notes)
+}
+
+fn merge(file: Option<(PathBuf, Value)>, over: Option<&Value>, notes: Vec<String>) -> Result<Configured, Error> {
     let mut merged = serde_json::to_value(SandboxConfig::default()).unwrap_or_default();
-    let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], notes: vec![] };
-    if let Some((name, given)) = read(path, cwd, &mut loaded.notes)? {
+    let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], notes };
+    if let Some((name, given)) = file {
         take(&mut merged, &given, &name.display().to_string(), &mut loaded.unsupported)?;
     }
     if let Some(given) = over {
@@ -191,9 +219,10 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
 fn is_enforced(path: &str, value: &Value) -> bool {
     match path {
         "security.mode" => value == "strict",
-        // No network at all is in force, which no list widens and no list narrows.
-        "network.enabled" | "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
-        "network.allow_list" => value.as_array().is_some_and(|items| items.iter().all(|item| item == "*")),
+        // No network at all is in force: what opens it is refused, and what narrows it holds.
+        "network.enabled" => value == false,
+        "network.allow_list" => value.as_array().is_some_and(Vec::is_empty),
+        "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
         _ => false,
     }
 }
@@ -215,7 +244,9 @@ mod tests {
             serde_json::to_value(config).unwrap(),
             json!({
                 "security": {"mode": "strict"},
-                "network": {"enabled": true, "policy": "allow_list", "allow_list": ["*"], "deny_list": [], "rate_limit": 5.0},
+                "network": {
+                    "enabled": true, "policy": "allow_list", "allow_list": ["*"], "deny_list": [], "rate_limit": 5.0
+                },
                 "filesystem": {"allow_write": false},
                 "resources": {"memory_limit": 64.0, "cpu_limit": 50.0},
             })
@@ -230,6 +261,25 @@ mod tests {
         assert_eq!(loaded.config.resources.memory_limit, 128.0);
         assert_eq!(loaded.unsupported, ["start(configOverride): resources.memory_limit = 128 is not supported yet"]);
         assert!(over(json!({"filesystem": {"allow_write": true}})).unwrap().unsupported.is_empty());
+    }
+
+    #[test]
+    fn a_network_that_does_not_exist_is_refused_and_its_absence_is_not() {
+        let unsupported = |network: Value| over(json!({ "network": network })).unwrap().unsupported;
+        assert_eq!(
+            unsupported(json!({"enabled": true, "allow_list": ["*"]})),
+            [
+                "start(configOverride): network.allow_list = [\"*\"] is not supported yet",
+                "start(configOverride): network.enabled = true is not supported yet",
+            ]
+        );
+        assert_eq!(unsupported(json!({"allow_list": ["example.com"]})).len(), 1);
+        let none = json!({"enabled": false, "policy": "deny_all", "allow_list": [], "deny_list": ["example.com"]});
+        assert_eq!(unsupported(none), [""; 0]);
+        assert!(
+            load(None, Path::new("/nonexistent"), None).unwrap().unsupported.is_empty(),
+            "defaults are not explicit"
+        );
     }
 
     #[test]
@@ -254,7 +304,27 @@ mod tests {
         assert_eq!(loaded.notes.len(), 1);
         assert!(load(Some(Path::new("config.json")), dir.path(), None).is_err());
         assert!(load(Some(Path::new("missing.json")), dir.path(), None).is_err());
-        std::fs::write(dir.path().join("config.json"), "{").unwrap();
-        assert!(load(None, dir.path(), None).unwrap_err().message.contains("config.json"));
+    }
+
+    #[test]
+    fn a_broken_file_that_was_only_found_is_a_note_and_a_named_one_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        let check = |expected: &str| {
+            let loaded = load(None, dir.path(), None).unwrap();
+            assert_eq!(loaded.config, SandboxConfig::default());
+            assert!(matches!(&loaded.notes[..], [note] if note.contains("config.json") && note.contains(expected)));
+        };
+        std::fs::write(&file, "{").unwrap();
+        check("EOF");
+        let error = load(Some(Path::new("config.json")), dir.path(), None).unwrap_err();
+        assert!(error.message.contains("config.json"), "{error}");
+        assert!(load_config(Some(&file)).is_err());
+
+        std::fs::rename(&file, dir.path().join("other.json")).unwrap();
+        std::fs::write(dir.path().join("other.json"), r#"{"filesystem": {"allow_write": true}}"#).unwrap();
+        std::os::unix::fs::symlink("other.json", &file).unwrap();
+        check("");
+        assert!(load(Some(Path::new("config.json")), dir.path(), None).unwrap().config.filesystem.allow_write);
     }
 }

@@ -16,8 +16,13 @@ const MAX_TEXT: usize = 4096;
 /// Counts denials, so that a loop of them is a few events and not a flood.
 #[derive(Default)]
 pub struct Denials {
-    /// The latest report of each kind, operation and target, with the count that its last event told.
-    seen: HashMap<(&'static str, String, String), (Denial, u64)>,
+    /// The latest report of each kind, operation and target, in the order of the first, with the count that its last
+    /// event told.
+    kept: Vec<(Denial, u64)>,
+    /// Where in `kept`.
+    places: HashMap<(&'static str, String, String), usize>,
+    /// Reports of what was not kept.
+    more: u64,
 }
 
 impl Denials {
@@ -32,10 +37,18 @@ impl Denials {
         let (kind, permission) = kind_of(kind);
         let (operation, target) = (text(operation), text(target));
         let key = (kind, operation, target);
-        if self.seen.len() >= MAX_KEPT && !self.seen.contains_key(&key) {
+        let place = self.places.get(&key).copied().unwrap_or(self.kept.len());
+        if place == MAX_KEPT {
+            self.more += 1;
+            if self.more == 1 {
+                batch.push(Event::Warn(format!(
+                    "{MAX_KEPT} different denials have been told; others are counted from here on, and told at the end"
+                )));
+            }
             return;
         }
-        let (denial, told) = self.seen.entry(key).or_insert_with_key(|(_, operation, target)| {
+        if place == self.kept.len() {
+            let (_, operation, target) = &key;
             // The hooks only explain: where the policy itself allows what they report, no rule denied it.
             let decision = Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
             let denied_by = decision.filter(|decision| !decision.allowed);
@@ -50,8 +63,10 @@ impl Denials {
                 count: 0,
                 time: 0,
             };
-            (denial, 0)
-        });
+            self.kept.push((denial, 0));
+            self.places.insert(key, place);
+        }
+        let (denial, told) = &mut self.kept[place];
         denial.count += 1;
         denial.time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         if denial.count.is_power_of_two() {
@@ -60,10 +75,15 @@ impl Denials {
         }
     }
 
-    /// The end: tells the counts that have grown since they were last told.
+    /// The end: tells the counts that have grown since they were last told, first seen first, and how many were not
+    /// kept.
     pub fn finish(&mut self, batch: &mut Vec<Event>) {
-        let grown = self.seen.values().filter(|(denial, told)| denial.count != *told);
+        let grown = self.kept.iter().filter(|(denial, told)| denial.count != *told);
         batch.extend(grown.map(|(denial, _)| Event::Denied(Box::new(denial.clone()))));
+        if self.more > 0 {
+            let more = self.more;
+            batch.push(Event::Warn(format!("{more} more denials, of what was not among the first {MAX_KEPT}")));
+        }
     }
 }
 
@@ -117,6 +137,24 @@ mod tests {
             let target = format!("/{number}");
             denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", target.as_bytes()), &mut batch);
         }
-        assert_eq!(batch.len(), MAX_KEPT);
+        let told = |event: &Event| matches!(event, Event::Denied(_));
+        assert!(batch[..MAX_KEPT].iter().all(told));
+        assert!(matches!(&batch[MAX_KEPT..], [Event::Warn(_)]), "the first that is not kept is told of");
+        denials.finish(&mut batch);
+        let Some(Event::Warn(text)) = batch.last() else { panic!("{:?}", batch.last()) };
+        assert!(text.starts_with("500 more denials"), "{text}");
+    }
+
+    #[test]
+    fn the_end_tells_them_in_the_order_of_their_first_times() {
+        let (mut denials, mut batch) = (Denials::default(), Vec::new());
+        let names: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
+        for name in names.iter().chain(names.iter().rev()).chain(&names) {
+            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", name.as_bytes()), &mut batch);
+        }
+        batch.clear();
+        denials.finish(&mut batch);
+        let told = batch.iter().map(|event| if let Event::Denied(denial) = event { &denial.target } else { panic!() });
+        assert!(told.eq(&names));
     }
 }

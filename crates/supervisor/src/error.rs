@@ -16,6 +16,7 @@ pub enum ErrorClass {
 /// A failure of ours. User code that fails is an event or a result, never this.
 #[derive(Clone, Debug)]
 pub struct Error {
+    /// Who can mend it.
     pub class: ErrorClass,
     /// Stable, `ERR_BUNTIME_…`.
     pub code: &'static str,
@@ -26,14 +27,17 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error of [`ErrorClass::Policy`].
     pub fn policy(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Policy, code, message)
     }
 
+    /// An error of [`ErrorClass::Setup`].
     pub fn setup(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Setup, code, message)
     }
 
+    /// An error of [`ErrorClass::Other`].
     pub fn other(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Other, code, message)
     }
@@ -42,6 +46,7 @@ impl Error {
         Self { class, code, message: message.into(), hint: None }
     }
 
+    /// The same, with the remedy.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -1,7 +1,7 @@
 //! What a supervisor tells its owner. The shapes are those of `index.d.ts`.
 
 use buntime_policy::NormalizedPolicy;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::SandboxConfig;
 
@@ -15,38 +15,87 @@ pub trait EventSink: Send + Sync + 'static {
 /// Whether a sink can take more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
+    /// More can come.
     Continue,
+    /// Nothing more, until [`crate::Supervisor::resume`].
     Pause,
 }
 
 /// One event; `{type, data}` in JavaScript.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub enum Event {
+    /// The worker is ready to execute code.
     Ready,
     /// `{type: "output", data: text, stream}`: the stream stands beside the data.
     Output(Output),
+    /// What went wrong, in one line.
     Error(String),
+    /// What the worker does now.
     State(WorkerState),
+    /// The policy in force.
     PolicyLoaded(Box<NormalizedPolicy>),
+    /// The configuration, defaults included.
     ConfigLoaded(Box<SandboxConfig>),
+    /// Rings and memory, while code runs.
     Memory(Box<MemoryStats>),
+    /// What is in force, before `Ready`.
     Enforcement(Box<Enforcement>),
+    /// Something was refused.
     Denied(Box<Denial>),
+    /// Something that the owner should know, and that stops nothing.
     Warn(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        fn pair<S: Serializer>(serializer: S, kind: &str, data: &impl Serialize) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry("type", kind)?;
+            map.serialize_entry("data", data)?;
+            map.end()
+        }
+        match self {
+            Self::Ready => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("type", "ready")?;
+                map.end()
+            }
+            Self::Output(output) => {
+                let mut map = serializer.serialize_map(Some(3))?;
+                map.serialize_entry("type", "output")?;
+                map.serialize_entry("data", &output.text())?;
+                map.serialize_entry("stream", &output.stream)?;
+                map.end()
+            }
+            Self::Error(text) => pair(serializer, "error", text),
+            Self::State(state) => pair(serializer, "state", state),
+            Self::PolicyLoaded(policy) => pair(serializer, "policy-loaded", policy),
+            Self::ConfigLoaded(config) => pair(serializer, "config-loaded", config),
+            Self::Memory(stats) => pair(serializer, "memory", stats),
+            Self::Enforcement(enforcement) => pair(serializer, "enforcement", enforcement),
+            Self::Denied(denial) => pair(serializer, "denied", denial),
+            Self::Warn(text) => pair(serializer, "warn", text),
+        }
+    }
+}
+
+/// Where output was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
+    /// Descriptor 1, or `sys.stdout`.
     Stdout,
+    /// Descriptor 2, or `sys.stderr`.
     Stderr,
 }
 
-/// What the worker, or a process that it started, wrote. UTF-8 characters are never cut in two; what is no UTF-8 comes as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What the worker, or a process that it started, wrote. UTF-8 characters are never cut in two; what is no UTF-8 comes
+/// as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
+    /// Where to.
     pub stream: Stream,
+    /// What.
     pub bytes: Vec<u8>,
 }
 
@@ -57,68 +106,146 @@ impl Output {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What a worker does, or has just done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// The sandbox is being built.
     Starting,
+    /// It waits for code.
     Ready,
+    /// It has read code whole.
     CodeReceived,
+    /// It executes.
     ExecStart,
+    /// An execution has ended; how, the other fields say.
     ExecEnd,
+    /// It ended by an exception, besides `ExecEnd`.
     Exception,
+    /// It ended by an interrupt, besides `ExecEnd`.
     Interrupted,
+    /// The worker was killed, and not by its owner: the last event.
     Killed,
+    /// The sandbox is gone: the last event.
     Stopped,
 }
 
 /// How an execution ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
+    /// At the end of its code.
     Ok,
+    /// By an exception that nothing caught.
     Exception,
+    /// By `sys.exit` or `os._exit`.
     Exit,
+    /// By a signal, an interrupt included.
     Signal,
+    /// The worker broke the protocol.
     Protocol,
+    /// It was never begun, or the sandbox was ended meanwhile.
     Cancelled,
 }
 
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A worker's phase, and how what it executed ended.
+#[derive(Clone, Debug)]
 pub struct WorkerState {
+    /// The phase.
     pub worker: Phase,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The signal's name, where one ended it.
     pub signal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// As a shell would tell it: 128 and the signal's number where one ended it.
     pub exit_code: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Whether the exit code is 0.
     pub success: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How the execution ended.
     pub outcome: Option<Outcome>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The exception, in one line.
     pub error: Option<String>,
 }
 
+impl Serialize for WorkerState {
+    /// What is not known is left out.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { worker, signal, exit_code, success, outcome, error } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("worker", worker)?;
+        if let Some(signal) = signal {
+            map.serialize_entry("signal", signal)?;
+        }
+        if let Some(code) = exit_code {
+            // Both spellings: the guide's example reads either.
+            map.serialize_entry("exitCode", code)?;
+            map.serialize_entry("exit_code", code)?;
+        }
+        if let Some(success) = success {
+            map.serialize_entry("success", success)?;
+        }
+        if let Some(outcome) = outcome {
+            map.serialize_entry("outcome", outcome)?;
+        }
+        if let Some(error) = error {
+            map.serialize_entry("error", error)?;
+        }
+        map.end()
+    }
+}
+
 impl WorkerState {
+    /// A phase, of which nothing more is known.
     pub fn new(worker: Phase) -> Self {
         Self { worker, signal: None, exit_code: None, success: None, outcome: None, error: None }
     }
 }
 
 /// What the kernel reports to be in force, not what was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Enforcement {
+    /// `full` when every layer is in force, else `none`.
     pub tier: &'static str,
+    /// Those that the worker does not share with us.
     pub namespaces: Namespaces,
+    /// None: not in force.
     pub landlock: Option<LandlockInForce>,
+    /// Whether a filter of system calls is in force.
     pub seccomp: bool,
+    /// `rlimit`, or `none`.
     pub limits: &'static str,
+    /// What the worker reaches: `none`, or the `host`'s.
     pub network: &'static str,
+    /// What else is to be known, and what could not be read.
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+impl Enforcement {
+    /// What keeps the tier from being `full`: the layers that are not in force, then the notes.
+    pub fn shortfall(&self) -> String {
+        let Namespaces { user, mount, pid, net, ipc, uts, cgroup } = self.namespaces;
+        let layers = [
+            (user, "no user namespace"),
+            (mount, "no mount namespace"),
+            (pid, "no pid namespace"),
+            (net, "no network namespace"),
+            (ipc, "no IPC namespace"),
+            (uts, "no UTS namespace"),
+            (cgroup, "no cgroup namespace"),
+            (self.landlock.is_some(), "no Landlock"),
+            (self.seccomp, "no seccomp filter"),
+            (self.limits != "none", "no resource limits"),
+        ];
+        let missing: Vec<&str> = layers.into_iter().filter(|(there, _)| !there).map(|(_, name)| name).collect();
+        let notes = self.notes.iter().cloned();
+        let parts: Vec<String> =
+            [missing.join(", ")].into_iter().chain(notes).filter(|part| !part.is_empty()).collect();
+        parts.join("; ")
+    }
+}
+
+/// Kinds of namespaces, each true where the worker's is another than the supervisor's.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[expect(missing_docs, reason = "namespaces(7) has nothing to add to their names")]
 pub struct Namespaces {
     pub user: bool,
     pub mount: bool,
@@ -129,60 +256,140 @@ pub struct Namespaces {
     pub cgroup: bool,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Landlock, as the worker has it.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct LandlockInForce {
+    /// The kernel's ABI, all of whose rights are handled.
     pub abi: u32,
 }
 
 /// Something that the policy refused.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct Denial {
     /// `read`, `write`, `net`, `run`, `env`, `ffi`, `sys`.
     pub kind: &'static str,
+    /// The path, host, program or name.
     pub target: String,
+    /// What was tried, in Python's words.
     pub operation: String,
     /// The rule that decided, as text; none for the default.
     pub rule: Option<String>,
+    /// Flag, variable, file and JSON path, or `default`.
     pub source: String,
+    /// How it could be allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<Hint>,
+    /// The worker's, as the supervisor's namespace numbers it.
     pub pid: i32,
+    /// How often so far.
     pub count: u64,
-    /// Milliseconds since the epoch.
+    /// Of the last time, in milliseconds since the epoch.
     pub time: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// How something that was denied could be allowed.
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct Hint {
+    /// The narrowest flag of the command line.
     pub flag: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// One ring, in bytes.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RingStats {
+    /// Where the reader is.
     pub head: u32,
+    /// Where the writer is.
     pub tail: u32,
+    /// Size of the ring.
     pub capacity: u32,
+    /// What waits to be read.
     pub used: u32,
+    /// What could be written.
     pub free: u32,
+    /// `used` of `capacity`.
     pub usage_percent: f64,
+    /// All that ever passed.
     pub bytes_total: u64,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Rings and worker, at one moment.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryStats {
+    /// The ring that code goes through.
     pub to_worker: RingStats,
+    /// The ring that output and reports come through.
     pub to_supervisor: RingStats,
+    /// The worker's process.
     pub worker: ProcessStats,
 }
 
 /// Bytes and percent of one core; `limit` is 0 while none is in force.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessStats {
+    /// Resident memory.
     pub rss: u64,
+    /// The most that `rss` was, when it was looked at.
     pub peak: u64,
+    /// Most memory allowed.
     pub limit: u64,
+    /// Processor time since the last look.
     pub cpu_percent: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn json(event: Event) -> serde_json::Value {
+        serde_json::to_value(event).unwrap()
+    }
+
+    #[test]
+    fn events_have_the_shapes_of_index_d_ts() {
+        let output = Output { stream: Stream::Stderr, bytes: b"\xff\n".to_vec() };
+        assert_eq!(json(Event::Output(output)), json!({"type": "output", "data": "\u{fffd}\n", "stream": "stderr"}));
+        assert_eq!(json(Event::Ready), json!({"type": "ready"}));
+        assert_eq!(json(Event::Warn("w".into())), json!({"type": "warn", "data": "w"}));
+        let state = WorkerState {
+            exit_code: Some(130),
+            signal: Some("SIGINT".into()),
+            success: Some(false),
+            outcome: Some(Outcome::Signal),
+            ..WorkerState::new(Phase::ExecEnd)
+        };
+        let data = json!({
+            "worker": "exec_end", "signal": "SIGINT", "exitCode": 130, "exit_code": 130, "success": false,
+            "outcome": "signal",
+        });
+        assert_eq!(json(Event::State(state)), json!({"type": "state", "data": data}));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_in_words() {
+        let mut enforcement = Enforcement {
+            tier: "none",
+            namespaces: Namespaces {
+                user: true,
+                mount: true,
+                net: true,
+                ipc: true,
+                uts: true,
+                ..Namespaces::default()
+            },
+            landlock: None,
+            seccomp: true,
+            limits: "rlimit",
+            network: "none",
+            notes: vec!["a note".into()],
+        };
+        assert_eq!(enforcement.shortfall(), "no pid namespace, no cgroup namespace, no Landlock; a note");
+        enforcement.notes.clear();
+        assert_eq!(enforcement.shortfall(), "no pid namespace, no cgroup namespace, no Landlock");
+    }
 }

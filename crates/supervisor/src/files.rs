@@ -8,17 +8,23 @@ use std::path::Path;
 /// Most bytes of a configuration or policy file.
 const MAX_TEXT: u64 = 16 << 20;
 
-/// Reads a small text file. A worker may have put something else in its place: a fifo, that blocks; a device, that never
+/// Opens a regular file. A worker may have put something else in its place: a fifo, that blocks; a device, that never
 /// ends; and, where the name was only found and nobody's choice (`follow: false`), a symlink.
-pub fn read_text(path: &Path, follow: bool) -> io::Result<String> {
+pub fn open(path: &Path, follow: bool) -> io::Result<File> {
     let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | nofollow).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
+    if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    if meta.len() > MAX_TEXT {
-        let message = format!("{} bytes, expected at most {MAX_TEXT}", meta.len());
+    Ok(file)
+}
+
+/// Reads a small text file, opened as by [`open`].
+pub fn read_text(path: &Path, follow: bool) -> io::Result<String> {
+    let file = open(path, follow)?;
+    let length = file.metadata()?.len();
+    if length > MAX_TEXT {
+        let message = format!("{length} bytes, expected at most {MAX_TEXT}");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     let mut text = String::new();

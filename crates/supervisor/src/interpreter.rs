@@ -1,26 +1,30 @@
 //! Which Python runs the worker, and which part of the host's file system it needs to start: its closure.
 //!
-//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a shell script that picks one. So it is
-//! asked, once, with `data/probe.py`; the answer is kept for as long as the files that it hangs on stay the same.
+//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a shell script that picks one. So
+//! it is asked, once, with `data/probe.py`; the answer is kept for as long as the files that it hangs on stay the same.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use buntime_sandbox::plan::Access;
 use buntime_sandbox::view::{Grant, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::probe::Probe;
+use crate::threads::on_launcher;
 
 const PROBE: &str = include_str!("../data/probe.py");
 /// The harness that runs user code.
 const HARNESS: &str = include_str!("../../../src/worker.py");
 /// Oldest version that the harness runs on.
 const OLDEST: [u32; 2] = [3, 9];
+/// How long an interpreter may take to answer, the wait for another start that asks the same one included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the probe says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,33 +46,101 @@ pub struct Python {
     pub harness: Vec<u8>,
 }
 
-impl Python {
-    /// Finds `python3`, or takes the one that the caller named, and asks it.
-    pub fn find(named: Option<&Path>, cwd: &Path) -> Result<Self, Error> {
-        let found = match named {
-            Some(path) if path.components().count() > 1 || path.is_absolute() => cwd.join(path),
-            Some(name) => on_path(name).ok_or_else(|| missing(&name.display().to_string()))?,
-            None => on_path(Path::new("python3")).ok_or_else(|| missing("python3"))?,
-        };
-        let fingerprint = Fingerprint::of(&found, cwd).map_err(|error| {
-            Error::setup("ERR_BUNTIME_INTERPRETER", format!("interpreter {}: {error}", found.display()))
-                .with_hint("name an executable python3 with the option `interpreter`")
-        })?;
-        if let Some(known) = cache::get(&fingerprint) {
-            return Ok(Self { found, ..known });
-        }
-        let python = Self { found: found.clone(), ..ask(&found, cwd)? };
-        if python.version[..2] < OLDEST[..] {
-            let [major, minor, _] = python.version;
-            return Err(Error::setup(
-                "ERR_BUNTIME_INTERPRETER",
-                format!("{} is Python {major}.{minor}, expected 3.9 or newer", found.display()),
-            ));
-        }
-        cache::put(&fingerprint, &python);
-        Ok(python)
+/// An interpreter, and whether it has been asked before.
+#[derive(Debug)]
+pub enum Found {
+    Known(Box<Python>),
+    Unasked(Unasked),
+}
+
+/// An executable file that may be a Python.
+#[derive(Clone, Debug)]
+pub struct Unasked {
+    found: PathBuf,
+    cwd: PathBuf,
+    fingerprint: Fingerprint,
+}
+
+/// Finds `python3`, or takes the one that the caller named. Runs nothing.
+pub fn find(named: Option<&Path>, cwd: &Path) -> Result<Found, Error> {
+    let found = match named {
+        Some(path) if path.components().count() > 1 || path.is_absolute() => cwd.join(path),
+        Some(name) => on_path(name).ok_or_else(|| missing(&name.display().to_string()))?,
+        None => on_path(Path::new("python3")).ok_or_else(|| missing("python3"))?,
+    };
+    let fingerprint = Fingerprint::of(&found, cwd).map_err(|error| {
+        failed(&found, &error.to_string()).with_hint("name an executable python3 with the option `interpreter`")
+    })?;
+    Ok(match cache::get(&fingerprint) {
+        Some(known) => Found::Known(Box::new(Python { found, ..known })),
+        None => Found::Unasked(Unasked { found, cwd: cwd.to_owned(), fingerprint }),
+    })
+}
+
+fn failed(found: &Path, what: &str) -> Error {
+    Error::setup("ERR_BUNTIME_INTERPRETER", format!("interpreter {}: {what}", found.display()))
+}
+
+impl Unasked {
+    /// Runs it, on the reader thread, which goes on meanwhile. Dropped, this kills what it started.
+    pub async fn ask(self) -> Result<Python, Error> {
+        self.ask_within(ANSWER_LIMIT).await
     }
 
+    async fn ask_within(self, limit: Duration) -> Result<Python, Error> {
+        let found = self.found.clone();
+        let late = |_| {
+            let what = format!("no answer to the probe after {} s", limit.as_secs_f64());
+            failed(&found, &what).with_hint("it was run with -I -c, outside the sandbox, and must end by itself")
+        };
+        tokio::time::timeout(limit, self.ask_in_turn()).await.map_err(late)?
+    }
+
+    /// A hundred first starts at once are to be one probe, and an interpreter that hangs holds up nobody who wants
+    /// another.
+    async fn ask_in_turn(self) -> Result<Python, Error> {
+        static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>> = LazyLock::new(Mutex::default);
+        let turn = {
+            let mut turns = TURNS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            turns.entry(self.found.clone()).or_default().clone()
+        };
+        let _turn = turn.lock().await;
+        if let Some(known) = cache::get(&self.fingerprint) {
+            return Ok(Python { found: self.found, ..known });
+        }
+        let fail = |what: String| failed(&self.found, &what);
+        let (program, cwd) = (self.found.clone(), self.cwd.clone());
+        // -I: nothing of the working directory or the environment is imported by this run, which is not sandboxed.
+        let probe = on_launcher(move || Probe::start(&program, &["-I", "-c", PROBE], HARNESS.as_bytes(), &cwd)).await?;
+        let answer = probe.map_err(fail)?.answer().await.map_err(fail)?;
+        on_launcher(move || {
+            let python = self.read(&answer)?;
+            cache::put(&self.fingerprint, &python);
+            Ok(python)
+        })
+        .await?
+    }
+
+    fn read(&self, answer: &[u8]) -> Result<Python, Error> {
+        let fail = |what: String| failed(&self.found, &what);
+        let (facts, harness) = split_line(answer).ok_or_else(|| fail("no answer to the probe".into()))?;
+        let mut python: Python =
+            serde_json::from_slice(facts).map_err(|error| fail(format!("an odd answer to the probe: {error}")))?;
+        python.harness = harness.to_vec();
+        python.found = self.found.clone();
+        if !python.executable.is_absolute() {
+            return Err(fail(format!("it says that it is {:?}", python.executable)));
+        }
+        if python.version[..2] < OLDEST[..] {
+            let [major, minor, _] = python.version;
+            return Err(fail(format!("it is Python {major}.{minor}, expected 3.9 or newer")));
+        }
+        python.site.retain(|dir| dir.is_dir());
+        Ok(python)
+    }
+}
+
+impl Python {
     /// What the sandbox shows for it. The executable and its loader are the only files that may be executed.
     pub fn grants(&self) -> Vec<Grant> {
         let mut grants = Vec::new();
@@ -132,38 +204,6 @@ fn on_path(name: &Path) -> Option<PathBuf> {
         .find(|file| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
 }
 
-fn ask(found: &Path, cwd: &Path) -> Result<Python, Error> {
-    let fail =
-        |what: String| Error::setup("ERR_BUNTIME_INTERPRETER", format!("interpreter {}: {what}", found.display()));
-    // -I: nothing of the working directory or the environment is imported by this run, which is not sandboxed.
-    let child = Command::new(found)
-        .args(["-I", "-c", PROBE])
-        .current_dir(cwd)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = child.map_err(|error| fail(error.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that is no Python may close its input; what it answers tells.
-        let _ = stdin.write_all(HARNESS.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| fail(error.to_string()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(fail(format!("{}: {}", output.status, said.lines().last().unwrap_or_default())));
-    }
-    let (facts, harness) = split_line(&output.stdout).ok_or_else(|| fail("no answer to the probe".into()))?;
-    let mut python: Python =
-        serde_json::from_slice(facts).map_err(|error| fail(format!("an odd answer to the probe: {error}")))?;
-    python.harness = harness.to_vec();
-    if !python.executable.is_absolute() {
-        return Err(fail(format!("it says that it is {:?}", python.executable)));
-    }
-    python.site.retain(|dir| dir.is_dir());
-    Ok(python)
-}
-
 /// The first line, and what follows it.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
@@ -184,9 +224,14 @@ impl Fingerprint {
         let mut names = vec![found.to_owned()];
         let mut chosen_by = Vec::new();
         let mut start = [0; 2];
-        let is_script = std::fs::File::open(found)?.read(&mut start)? == 2 && &start == b"#!";
+        let mut file = crate::files::open(found, true)?;
+        if file.metadata()?.permissions().mode() & 0o111 == 0 {
+            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "not executable"));
+        }
+        let is_script = file.read(&mut start)? == 2 && &start == b"#!";
         if is_script {
-            // pyenv's and asdf's shims look for these files from the working directory upwards, at home, and in their roots.
+            // pyenv's and asdf's shims look for these files from the working directory upwards, at home, and in their
+            // roots.
             let homes = ["HOME", "PYENV_ROOT", "ASDF_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
             let dirs: Vec<PathBuf> = cwd.ancestors().map(Path::to_owned).chain(homes).collect();
             for name in [".python-version", ".tool-versions", "version"] {
@@ -245,11 +290,11 @@ mod cache {
         let _ = write(fingerprint, python);
     }
 
-    /// What an entry says decides what other sandboxes are shown, so it counts only where nobody but the user (or root) can have
-    /// written it. No sandbox is ever given this directory to write: see `crate::launch`.
+    /// What an entry says decides what other sandboxes are shown, so it counts only where nobody but the user (or root)
+    /// can have written it. No sandbox is ever given this directory to write: see `crate::launch`.
     fn read(fingerprint: &Fingerprint) -> Option<Python> {
         let path = file(fingerprint)?;
-        let mut file = std::fs::File::open(&path).ok()?;
+        let mut file = crate::files::open(&path, true).ok()?;
         for meta in [file.metadata().ok()?, std::fs::symlink_metadata(path.parent()?).ok()?] {
             if meta.uid() != nix::unistd::geteuid().as_raw() || meta.permissions().mode() & 0o022 != 0 {
                 return None;
@@ -291,8 +336,8 @@ mod cache {
     }
 }
 
-/// Where answers are kept on disk, now or with another environment: for whoever must keep sandboxes away from it. Made where
-/// they are missing, since only what exists can be hidden.
+/// Where answers are kept on disk, now or with another environment: for whoever must keep sandboxes away from it. Made
+/// where they are missing, since only what exists can be hidden.
 pub fn cache_dirs() -> Vec<PathBuf> {
     let made = |dir: &PathBuf| dir.is_dir() || std::fs::create_dir_all(dir).is_ok();
     cache::dirs().filter(made).collect()
@@ -302,9 +347,26 @@ pub fn cache_dirs() -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_system_python_names_its_closure() {
-        let python = Python::find(Some(Path::new("/usr/bin/python3")), Path::new("/")).unwrap();
+    async fn python(named: &str) -> Result<Python, Error> {
+        match find(Some(Path::new(named)), Path::new("/"))? {
+            Found::Known(python) => Ok(*python),
+            Found::Unasked(unasked) => unasked.ask().await,
+        }
+    }
+
+    /// A program of the test's own, and the folder that holds it.
+    fn program(text: &str) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("python");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let name = path.display().to_string();
+        (dir, name)
+    }
+
+    #[tokio::test]
+    async fn the_system_python_names_its_closure() {
+        let python = python("/usr/bin/python3").await.unwrap();
         assert!(python.version[0] == 3 && python.executable.is_absolute(), "{python:?}");
         assert!(python.stdlib.iter().any(|dir| dir.join("os.py").exists()), "{python:?}");
         assert!(python.loader.exists(), "{python:?}");
@@ -313,13 +375,62 @@ mod tests {
         assert_eq!(executables.len(), 2, "the interpreter and its loader: {executables:?}");
     }
 
-    #[test]
-    fn a_missing_one_is_an_error_that_names_it() {
-        let error = Python::find(Some(Path::new("/no/such/python")), Path::new("/")).unwrap_err();
+    #[tokio::test]
+    async fn a_missing_one_is_an_error_that_names_it() {
+        let error = python("/no/such/python").await.unwrap_err();
         assert!(error.message.contains("/no/such/python"), "{error}");
-        let error = Python::find(Some(Path::new("no-such-python")), Path::new("/")).unwrap_err();
+        let error = python("no-such-python").await.unwrap_err();
         assert!(error.message.contains("no-such-python") && error.hint.is_some(), "{error}");
-        let error = Python::find(Some(Path::new("/bin/true")), Path::new("/")).unwrap_err();
+        let error = python("/bin/true").await.unwrap_err();
         assert_eq!(error.code, "ERR_BUNTIME_INTERPRETER", "{error}");
+    }
+
+    #[test]
+    fn what_is_no_executable_file_is_neither_opened_nor_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
+        for (path, expected) in [
+            (fifo.as_path(), "not a regular file"),
+            (dir.path(), "not a regular file"),
+            (Path::new("/dev/zero"), "not a regular file"),
+            (plain.as_path(), "not executable"),
+        ] {
+            let error = find(Some(path), Path::new("/")).unwrap_err();
+            assert_eq!(error.code, "ERR_BUNTIME_INTERPRETER");
+            let name = path.display().to_string();
+            assert!(error.message.contains(&name) && error.message.contains(expected), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_is_an_error_in_time_and_is_killed_with_its_children() {
+        let (dir, name) = program("#!/bin/sh\nsleep 1000 &\necho $$ $! > \"${0%/*}/pids\"\nwait\n");
+        let Found::Unasked(unasked) = find(Some(Path::new(&name)), Path::new("/")).unwrap() else { panic!("known") };
+        let error = unasked.ask_within(Duration::from_millis(500)).await.unwrap_err();
+        assert_eq!(error.code, "ERR_BUNTIME_INTERPRETER");
+        assert!(error.message.contains(&name) && error.message.contains("after 0.5 s"), "{error}");
+        let pids = std::fs::read_to_string(dir.path().join("pids")).unwrap();
+        // Killed processes are gone when whoever inherits them has waited for them, or zombies until then.
+        let lives = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        for _ in 0..200 {
+            if !pids.split_whitespace().any(lives) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("still there: {pids}");
+    }
+
+    #[tokio::test]
+    async fn one_that_answers_without_end_is_an_error() {
+        let (_dir, name) = program("#!/bin/sh\nexec cat /dev/zero\n");
+        let error = python(&name).await.unwrap_err();
+        assert!(error.message.contains(&name) && error.message.contains("1048576 bytes"), "{error}");
+        let (_dir, name) = program("#!/bin/sh\nexec cat /dev/zero >&2\n");
+        assert!(python(&name).await.unwrap_err().message.contains("1048576 bytes"));
     }
 }

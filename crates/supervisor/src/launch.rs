@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::config::{self, SandboxConfig};
 use crate::error::Error;
-use crate::interpreter::{self, Python};
+use crate::interpreter::{self, Found, Python};
 use crate::options::{Options, WorkerKind};
 use crate::{files, policies};
 
@@ -91,9 +91,13 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     if allows_everything(&stack) {
         warnings.push("--allow-all does not open the network yet: the worker has none".into());
     }
-    for name in options.env.keys() {
+    for (name, value) in &options.env {
+        let refuse = |why: &str| Err(Error::policy("ERR_BUNTIME_OPTION", format!("env: {name:?} {why}")));
         if is_reserved_env(name) || name.is_empty() || name.contains(['=', '\0']) {
-            return Err(Error::policy("ERR_BUNTIME_OPTION", format!("env: {name:?} cannot be given to a worker")));
+            return refuse("cannot be given to a worker");
+        }
+        if value.contains('\0') {
+            return refuse("has a value with a NUL character, which no environment can hold");
         }
     }
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
@@ -135,10 +139,14 @@ fn iso_8601(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// Finds the interpreter that the options mean.
+pub fn find_python(options: &Options, settled: &Settled) -> Result<Found, Error> {
+    interpreter::find(options.interpreter.as_deref(), &settled.cwd)
+}
+
 /// Plans the sandbox and starts its helper. Runs on the launcher thread, which lives as long as the process does: the
 /// helper dies with the thread that started it.
-pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
-    let python = Python::find(options.interpreter.as_deref(), &settled.cwd)?;
+pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<Launched, Error> {
     write_active(options, settled)?;
     let policy = serde_json::to_string_pretty(&settled.stack.normalized()).unwrap_or_default();
     let io = |error: io::Error| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
@@ -149,9 +157,9 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let started = StartedHelper::spawn(helper_socket)?;
 
     let segment = Segment::create(options.shm_size).map_err(io)?;
-    // Pipes all of them: each end has flags of its own, which a worker could change on an eventfd or a file that both sides
-    // share; none can be filled so that our end blocks; and no descriptor can be sent through one, as through a socket, whose
-    // last close would then be ours to wait for.
+    // Pipes all of them: each end has flags of its own, which a worker could change on an eventfd or a file that both
+    // sides share; none can be filled so that our end blocks; and no descriptor can be sent through one, as through a
+    // socket, whose last close would then be ours to wait for.
     let (control, worker_control) = pipe_to_host().map_err(io)?;
     let (to_host, worker_to_host) = pipe_to_host().map_err(io)?;
     let (worker_wake, to_worker) = pipe_to_worker().map_err(io)?;
@@ -160,7 +168,7 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
     let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
-    let grants = grants(options, settled, &python)?;
+    let grants = grants(options, settled, python)?;
     let everything = allows_everything(&settled.stack);
     let writes = grants.iter().any(|grant| grant.access.write);
     let scaffold = Scaffold {
@@ -248,7 +256,7 @@ pub fn launch(options: &Options, settled: &Settled) -> Result<Launched, Error> {
         Error::setup("ERR_BUNTIME_HELPER", format!("buntime-init ended before it was told anything: {error}"))
     })?;
     Ok(Launched {
-        child: started.into_child()?,
+        child: started.into_child(),
         helper,
         control,
         segment,
@@ -305,8 +313,8 @@ fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
 }
 
-/// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the caller
-/// gave by value.
+/// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the
+/// caller gave by value.
 fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Result<Vec<Bytes>, Error> {
     let mut values: BTreeMap<OsString, OsString> = BTreeMap::new();
     let constants = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
@@ -346,14 +354,15 @@ fn pipe_to_worker() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
+/// Makes our end of a pipe one that never blocks.
+pub fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok(())
 }
 
-/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it gets an id of
-/// its own, drawn from the caller's map, so that two sandboxes do not share one either.
+/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it
+/// gets an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
 fn identity() -> Result<Identity, Error> {
     let (uid, gid) = sys::effective_ids();
     let inner = Identity::INNER;
@@ -379,8 +388,8 @@ fn identity() -> Result<Identity, Error> {
     })
 }
 
-/// An id of the map (user_namespaces(7): lines of inside, outside, length) that belongs to no ordinary user: from the upper half
-/// of its longest line, above 65,535 where it reaches that far.
+/// An id of the map (user_namespaces(7): lines of inside, outside, length) that belongs to no ordinary user: from the
+/// upper half of its longest line, above 65,535 where it reaches that far.
 fn unprivileged_id(map: &str, random: u64) -> Option<u32> {
     let lines = map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
@@ -405,7 +414,8 @@ fn random() -> u64 {
 
 static INIT_PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Where `buntime-init` lies, for embedders that know: the addon finds it beside itself. `BUNTIME_INIT_PATH` goes before it.
+/// Where `buntime-init` lies, for embedders that know: the addon finds it beside itself. `BUNTIME_INIT_PATH` goes
+/// before it.
 pub fn set_init_path(path: PathBuf) {
     // The first answer stays: all callers of one process mean the same installation.
     let _ = INIT_PATH.set(path);
@@ -430,8 +440,8 @@ impl StartedHelper {
         spawn_helper(socket).map(|child| Self(Some(child)))
     }
 
-    fn into_child(mut self) -> Result<Child, Error> {
-        self.0.take().ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "the helper was given away twice"))
+    fn into_child(mut self) -> Child {
+        self.0.take().expect("it is there until this call, which there is only one of")
     }
 }
 
@@ -447,8 +457,9 @@ impl Drop for StartedHelper {
 
 fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
     let path = init_path()?;
-    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A process group of
-    // its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the helper.
+    // No `pre_exec`: the standard library then uses posix_spawn, which copies nothing of a large host process. A
+    // process group of its own: the Ctrl-C of a terminal is for the host, which interrupts the script, and not for the
+    // helper.
     Command::new(&path)
         .arg0("buntime-init") // what the worker sees of PID 1: no path of the host's
         .env_clear()
@@ -472,6 +483,16 @@ fn spawn_helper(socket: OwnedFd) -> Result<Child, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_environment_that_cannot_be_made_is_refused_by_name() {
+        for (name, value) in [("A", "x\0y"), ("A\0", ""), ("A=", ""), ("", "x"), ("POD_ALLOW_NET", "x")] {
+            let options = Options { env: [(name.to_owned(), value.to_owned())].into(), ..Options::default() };
+            let error = settle(&options, None).err().unwrap();
+            assert_eq!(error.code, "ERR_BUNTIME_OPTION");
+            assert!(error.message.contains(&format!("{name:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn dates() {

@@ -3,6 +3,7 @@
 //! Knows nothing of Node: whoever embeds it implements [`EventSink`] and drives [`Supervisor`].
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 mod config;
 mod denials;
@@ -15,6 +16,7 @@ mod launch;
 mod options;
 mod output;
 mod policies;
+mod probe;
 mod process;
 mod queue;
 #[allow(unsafe_code, reason = "registering a descriptor asks for a promise about its owner")]

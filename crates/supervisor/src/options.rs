@@ -12,10 +12,13 @@ pub const SHM_SIZE_RANGE: std::ops::RangeInclusive<usize> = 4096..=1024 * 1024 *
 /// Longest source text that `send_code` takes, in bytes.
 pub const MAX_CODE: usize = 64 * 1024 * 1024;
 
+/// What executes the code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WorkerKind {
+    /// `python3` and the harness.
     #[default]
     Python,
+    /// Not supported yet: refused at start.
     Bun,
 }
 
@@ -26,10 +29,13 @@ pub struct Options {
     pub policy_path: Option<String>,
     /// Flags of the command line, or the `permissions` option.
     pub permissions: Permissions,
+    /// Where the policy in force is written; nowhere when absent.
     pub active_policy_path: Option<PathBuf>,
+    /// Where its metadata is written; nowhere when absent.
     pub active_policy_meta_path: Option<PathBuf>,
     /// Bytes, both rings together.
     pub shm_size: usize,
+    /// What executes the code.
     pub worker: WorkerKind,
     /// A `python3`; found on PATH when absent.
     pub interpreter: Option<PathBuf>,

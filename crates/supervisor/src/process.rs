@@ -34,6 +34,8 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
         cgroup: apart("cgroup"),
     };
     let seccomp = field("Seccomp") == "2";
+    let limited = pid.is_some_and(limited);
+    let unprivileged = field("NoNewPrivs") == "1";
     let no_capabilities = ["CapPrm", "CapEff", "CapBnd", "CapAmb"]
         .iter()
         .all(|set| !field(set).is_empty() && field(set).bytes().all(|digit| digit == b'0'));
@@ -47,9 +49,16 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
         namespaces.cgroup,
         seccomp,
         no_capabilities,
-        field("NoNewPrivs") == "1",
+        unprivileged,
+        limited,
         built.landlock_abi > 0,
     ];
+    if enforced && !no_capabilities {
+        notes.push("the worker has capabilities".into());
+    }
+    if enforced && !unprivileged {
+        notes.push("the worker could gain privileges: no_new_privs is not set".into());
+    }
     if enforced && !built.exec_gate {
         notes.push("programs may be executed where mounts and Landlock let them".into());
     }
@@ -58,10 +67,17 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
         namespaces,
         landlock: (built.landlock_abi > 0).then_some(LandlockInForce { abi: built.landlock_abi }),
         seccomp,
-        limits: "rlimit",
-        network: "none",
+        limits: if limited { "rlimit" } else { "none" },
+        network: if namespaces.net { "none" } else { "host" },
         notes,
     }
+}
+
+/// Whether the limits that the helper sets are in force: of core files 1 byte, and of processes any.
+fn limited(pid: i32) -> bool {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let soft = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+    soft("Max core file size") == Some("1") && soft("Max processes").is_some_and(|limit| limit != "unlimited")
 }
 
 /// The worker below a helper: the helper's grandchild in a sandbox (its child is PID 1 there), else its child.

@@ -29,7 +29,9 @@ pub struct Interrupted {
 /// How the worker process ended, from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
+    /// With this code.
     Exited(i32),
+    /// By this signal.
     Signalled(i32),
     /// It never started.
     Never,
@@ -39,10 +41,15 @@ pub enum Ended {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
+    /// In force; none before the start.
     pub policy: Option<NormalizedPolicy>,
+    /// Of that policy.
     pub policy_meta: Option<PolicyMeta>,
+    /// Defaults included; none before the start.
     pub config: Option<SandboxConfig>,
+    /// None until the worker is ready.
     pub enforcement: Option<Enforcement>,
+    /// The last that was told.
     pub state: WorkerState,
 }
 
@@ -92,7 +99,7 @@ impl Core {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn command(&self, command: Command) -> Result<(), Command> {
+    pub fn command(&self, command: Command) -> Result<(), Command> {
         match &self.shared().commands {
             Some(commands) => commands.send(command).map_err(|unsent| unsent.0),
             None => Err(command),
@@ -100,8 +107,8 @@ impl Core {
     }
 }
 
-/// One sandbox. All methods may be called from any thread, at any time; futures need no runtime of the caller's. Dropping it
-/// kills what runs.
+/// One sandbox. All methods may be called from any thread, at any time; futures need no runtime of the caller's.
+/// Dropping it kills what runs.
 pub struct Supervisor {
     core: Arc<Core>,
 }
@@ -177,8 +184,8 @@ impl Supervisor {
         Ok(true)
     }
 
-    /// Interrupts the execution under way (KeyboardInterrupt), or the next when code waits. Resolves when it has ended, or
-    /// after 2 s when it goes on all the same.
+    /// Interrupts the execution under way (KeyboardInterrupt), or the next when code waits. Resolves when it has ended,
+    /// or after 2 s when it goes on all the same.
     pub fn interrupt(&self) -> impl Future<Output = Result<Interrupted, Error>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         let asked = self.core.command(Command::Interrupt(reply)).is_ok();
@@ -234,6 +241,7 @@ impl Supervisor {
         self.core.shared().stdin.take()
     }
 
+    /// What has been told so far.
     pub fn snapshot(&self) -> Snapshot {
         self.core.shared().snapshot.clone()
     }

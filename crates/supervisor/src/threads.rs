@@ -1,7 +1,7 @@
 //! The two threads that serve every sandbox of this process, and live as long as it does.
 //!
-//! The *reader* drains all rings, pipes and sockets. The *launcher* does what blocks, and starts the helpers: a helper dies
-//! with the thread that started it (`PR_SET_PDEATHSIG`), so that thread must be one that never ends.
+//! The *reader* drains all rings, pipes and sockets. The *launcher* does what blocks, and starts the helpers: a helper
+//! dies with the thread that started it (`PR_SET_PDEATHSIG`), so that thread must be one that never ends.
 
 use std::future::Future;
 use std::io;

@@ -18,6 +18,7 @@ use crate::denials::Denials;
 use crate::error::Error;
 use crate::event::{Enforcement, Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
 use crate::executions::{Executions, signal_name};
+use crate::interpreter::Found;
 use crate::launch::{self, Launched, Settled};
 use crate::output::Outputs;
 use crate::process::{self, Sampler};
@@ -46,14 +47,19 @@ const BATCH_BYTES: usize = 1024 * 1024;
 pub(crate) async fn run(
     core: Arc<Core>,
     config_override: Option<Value>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
     started: oneshot::Sender<Result<(), Error>>,
 ) {
-    match start(&core, config_override).await {
+    match start(&core, config_override, &mut commands).await {
         Ok(live) => live.serve(commands, started).await,
         Err(error) => {
             let mut batch = Vec::new();
-            let accepted = core.shared().accepted;
+            // No code is accepted from here on, so that none is left without its end.
+            let accepted = {
+                let mut shared = core.shared();
+                shared.life = Life::Closing;
+                shared.accepted
+            };
             Executions::default().worker_gone(accepted, Ended::Never, None, true, &mut batch);
             batch.push(Event::State(WorkerState::new(Phase::Stopped)));
             finish(&core, batch, Ended::Never);
@@ -82,18 +88,80 @@ fn note_state(core: &Core, batch: &[Event]) {
 }
 
 /// Settles, plans and launches, on the launcher thread and in one go: each change of threads costs as much as a mount.
-async fn start(core: &Arc<Core>, config_override: Option<Value>) -> Result<Live, Error> {
+/// Only an interpreter that was never asked is asked in between, off that thread, which it could hold up.
+async fn start(
+    core: &Arc<Core>,
+    config_override: Option<Value>,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> Result<Live, Error> {
     let launching = core.clone();
-    let (settled, launched) = on_launcher(move || {
+    let (settled, begun) = on_launcher(move || {
         let settled = launch::settle(&launching.options, config_override.as_ref())?;
         tell_settled(&launching, &settled);
-        let launched = launch::launch(&launching.options, &settled)?;
-        Ok::<_, Error>((settled, launched))
+        let begun = match launch::find_python(&launching.options, &settled)? {
+            Found::Known(python) => Ok(launch::launch(&launching.options, &settled, &python)?),
+            Found::Unasked(unasked) => Err(unasked),
+        };
+        Ok::<_, Error>((settled, begun))
     })
     .await??;
+    let (settled, launched) = match begun {
+        Ok(launched) => (settled, launched),
+        Err(unasked) => {
+            let python = unless_stopped(core, commands, unasked.ask()).await?;
+            let launching = core.clone();
+            on_launcher(move || {
+                let launched = launch::launch(&launching.options, &settled, &python)?;
+                Ok::<_, Error>((settled, launched))
+            })
+            .await??
+        }
+    };
     let batch = launched.notes.iter().cloned().map(Event::Warn).collect();
     Live::new(core.clone(), settled, launched, batch)
         .map_err(|error| Error::setup("ERR_BUNTIME_RESOURCES", format!("epoll: {error}")))
+}
+
+/// Gives `work` up when the owner wants the end: at once when no code waits, else when the grace is over.
+async fn unless_stopped<T>(
+    core: &Core,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    let mut held = Vec::new();
+    let mut until: Option<Instant> = None;
+    let result = loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => {
+                let now = Instant::now();
+                match &command {
+                    Some(Command::Stop { grace, .. }) if core.shared().accepted > 0 => {
+                        until = until.into_iter().chain(grace.map(|grace| now + grace)).min();
+                    }
+                    None | Some(Command::Stop { .. } | Command::Kill) => until = Some(now),
+                    Some(Command::Interrupt(_) | Command::Resume) => {}
+                }
+                held.extend(command);
+            }
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => break Err(stopped()),
+            result = &mut work => break result,
+        }
+    };
+    // Back into the channel, for the worker's task; without one, a stop is answered when that is dropped, at the very end.
+    for mut command in held {
+        if let Command::Stop { grace, .. } = &mut command {
+            *grace = until.map(|at| at.saturating_duration_since(Instant::now()));
+        }
+        // Its sender is in `core`, its receiver our caller's.
+        let _ = core.command(command);
+    }
+    result
+}
+
+fn stopped() -> Error {
+    Error::setup("ERR_BUNTIME_WORKER", "the supervisor was stopped before the interpreter had answered")
 }
 
 fn tell_settled(core: &Core, settled: &Settled) {

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use buntime_supervisor::{Ended, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState};
+use buntime_supervisor::{
+    Ended, Enforcement, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -68,6 +70,25 @@ impl Seen {
             .filter_map(|event| if let Event::Error(text) = event { Some(text.clone()) } else { None })
             .collect()
     }
+}
+
+fn enforcement(supervisor: &Supervisor) -> Enforcement {
+    supervisor.snapshot().enforcement.expect("it has started")
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_with_and_without_a_sandbox() {
+    let (supervisor, _) = started(Options::default()).await;
+    let inside = enforcement(&supervisor);
+    assert_eq!((inside.tier, inside.limits, inside.network), ("full", "rlimit", "none"), "{inside:?}");
+    supervisor.stop(None).await;
+
+    let (supervisor, _) = started(Options { sandbox_enabled: false, ..Options::default() }).await;
+    let outside = enforcement(&supervisor);
+    assert_eq!((outside.tier, outside.limits, outside.network), ("none", "none", "host"), "{outside:?}");
+    let missing = outside.shortfall();
+    assert!(missing.starts_with("no user namespace, ") && missing.contains("no resource limits"), "{missing}");
+    supervisor.stop(None).await;
 }
 
 async fn started(options: Options) -> (Supervisor, Arc<Seen>) {
@@ -247,6 +268,71 @@ async fn source_much_longer_than_the_ring_arrives_whole() {
     assert_eq!(seen.end(1).exit_code, Some(0));
     assert_eq!(seen.output(), format!("{}\n", 1 << 20));
     supervisor.stop(None).await;
+}
+
+/// A program that takes a minute to answer, and the folder that holds it.
+fn hanging_interpreter() -> (tempfile::TempDir, Options) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("python3");
+    std::fs::write(&path, "#!/bin/sh\nexec sleep 60\n").expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).expect("chmod");
+    (dir, Options { interpreter: Some(path), ..Options::default() })
+}
+
+#[tokio::test]
+async fn an_interpreter_that_hangs_holds_up_nobody_else_and_can_be_stopped() {
+    let (_dir, options) = hanging_interpreter();
+    let seen = Arc::new(Seen::default());
+    let hanging = Supervisor::new(options, seen.clone()).expect("options");
+    let starting = tokio::spawn(hanging.start(None));
+
+    let before = Instant::now();
+    let (other, _) = started(Options::default()).await;
+    assert!(before.elapsed() < Duration::from_secs(5), "another start took {:?}", before.elapsed());
+    other.stop(None).await;
+
+    // Nothing waits to be executed: nothing is worth the wait.
+    let before = Instant::now();
+    assert_eq!(hanging.stop(None).await, Ended::Never);
+    assert!(before.elapsed() < Duration::from_secs(1), "stop took {:?}", before.elapsed());
+    let events = seen.events.lock().expect("no test panics while it holds this").len();
+    let error = starting.await.expect("no panic").expect_err("it was stopped");
+    assert!(error.message.contains("stopped"), "{error}");
+    assert_eq!(seen.events.lock().expect("no test panics while it holds this").len(), events, "stop came last");
+}
+
+#[tokio::test]
+async fn code_that_waits_for_an_interpreter_that_hangs_has_the_grace_and_then_its_end() {
+    let (_dir, options) = hanging_interpreter();
+    let seen = Arc::new(Seen::default());
+    let supervisor = Supervisor::new(options, seen.clone()).expect("options");
+    let starting = tokio::spawn(supervisor.start(None));
+    assert!(supervisor.run(Run::Code("1".into())).expect("run"));
+    let before = Instant::now();
+    let slow = supervisor.stop(Some(Duration::from_secs(30)));
+    assert_eq!(supervisor.stop(Some(Duration::from_millis(300))).await, Ended::Never);
+    assert_eq!(slow.await, Ended::Never);
+    let took = before.elapsed();
+    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert_eq!(seen.end(1).outcome, Some(Outcome::Cancelled));
+    assert!(starting.await.expect("no panic").is_err());
+    supervisor.kill();
+}
+
+#[tokio::test]
+async fn many_first_starts_at_once_share_one_probe() {
+    // The same place each time, so that the user's cache keeps one entry of it; a file written anew is asked anew.
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-probe");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir(&dir).expect("a folder");
+    let path = dir.join("python3");
+    std::fs::write(&path, "#!/bin/sh\necho asked >> \"${0%/*}/asked\"\nexec /usr/bin/python3 \"$@\"\n").expect("write");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let options = Options { interpreter: Some(path), ..Options::default() };
+    let one = || async { started(options.clone()).await.0.stop(None).await };
+    tokio::join!(one(), one(), one(), one());
+    assert_eq!(std::fs::read_to_string(dir.join("asked")).expect("read"), "asked\n");
 }
 
 #[tokio::test]

@@ -45,7 +45,10 @@ fn everything_inside_says_where_what_and_what_else() {
         (r#""defalts": {}"#.into(), r#"defalts: unknown key, did you mean "defaults"?"#),
         (
             r#""zebra stripes": 1"#.into(),
-            r#"["zebra stripes"]: unknown key, expected "version", "plugins", "defaults", "fs", "net", "exec", "env", "ffi", "sys", "antiEscape", "audit", "minTier" or "rules""#,
+            concat!(
+                r#"["zebra stripes"]: unknown key, expected "version", "plugins", "defaults", "fs", "net", "exec", "#,
+                r#""env", "ffi", "sys", "antiEscape", "audit", "minTier" or "rules""#
+            ),
         ),
         (r#""plugins": {"secomp": true}"#.into(), r#"plugins.secomp: unknown key, did you mean "seccomp"?"#),
         (r#""plugins": {"seccomp": "yes"}"#.into(), r#"plugins.seccomp: found "yes", expected true or false"#),
@@ -111,7 +114,10 @@ fn everything_inside_says_where_what_and_what_else() {
         ),
         (
             net(r#""host": "a", "ports": "65536""#),
-            r#"net.rules[0].ports: found "65536", expected ports from 0 to 65535 such as "443", "80,443" or "8000-9000""#,
+            concat!(
+                r#"net.rules[0].ports: found "65536", expected ports from 0 to 65535 "#,
+                r#"such as "443", "80,443" or "8000-9000""#
+            ),
         ),
         (
             net(r#""host": "a", "ports": [{"from": 1, "to": 70000}]"#),
