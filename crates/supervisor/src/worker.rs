@@ -590,11 +590,9 @@ impl Live {
         let enforcement = early.unwrap_or_else(|| process::enforcement(self.worker_pid, &self.built, enforced));
         if enforced && enforcement.tier != "full" {
             // Asked for and not there: an error, not a warning.
-            let notes = enforcement.notes.join("; ");
-            self.failed = Some(Error::setup(
-                "ERR_BUNTIME_NOT_ENFORCED",
-                format!("the kernel does not report every layer to be in force: {enforcement:?}; {notes}"),
-            ));
+            let shortfall = enforcement.shortfall();
+            let message = format!("the kernel does not report every layer to be in force: {shortfall}");
+            self.failed = Some(Error::setup("ERR_BUNTIME_NOT_ENFORCED", message));
             self.wanted = true;
             self.kill();
             return;
