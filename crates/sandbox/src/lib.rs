@@ -5,6 +5,7 @@
 //! go the messages of [`message`].
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod apply;
 mod bytes;

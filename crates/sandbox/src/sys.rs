@@ -210,14 +210,7 @@ pub fn wait(pid: libc::pid_t, block: bool) -> Result<Option<(libc::pid_t, Status
         // SAFETY: the kernel writes the status into the integer.
         let done = unsafe { libc::waitpid(pid, &raw mut status, flags) };
         if done > 0 {
-            return Ok(Some((
-                done,
-                if libc::WIFSIGNALED(status) {
-                    Status::Signalled(libc::WTERMSIG(status))
-                } else {
-                    Status::Exited(libc::WEXITSTATUS(status))
-                },
-            )));
+            return Ok(Some((done, how_it_ended(status))));
         }
         if done == 0 {
             return Ok(None);
@@ -229,6 +222,75 @@ pub fn wait(pid: libc::pid_t, block: bool) -> Result<Option<(libc::pid_t, Status
             _ => return Err(error),
         }
     }
+}
+
+/// Where a traced process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It has ended.
+    Ended(Status),
+    /// In front of a system call about which a filter asks its tracer.
+    AtFilter,
+    /// In front of a signal.
+    Signal(c_int),
+}
+
+/// This process's parent is its tracer from now on (ptrace(2)).
+pub fn trace_me() -> Result<()> {
+    ptrace("PTRACE_TRACEME", libc::PTRACE_TRACEME as c_long, 0, 0)
+}
+
+/// The stopped child also stops where a filter asks its tracer.
+pub fn trace_filters(pid: libc::pid_t) -> Result<()> {
+    ptrace("PTRACE_SETOPTIONS", libc::PTRACE_SETOPTIONS as c_long, pid, libc::PTRACE_O_TRACESECCOMP as c_long)
+}
+
+/// The stopped child goes on, with this signal unless it is 0.
+pub fn trace_continue(pid: libc::pid_t, signal: c_int) -> Result<()> {
+    ptrace("PTRACE_CONT", libc::PTRACE_CONT as c_long, pid, signal.into())
+}
+
+/// The stopped child goes on without a tracer.
+pub fn trace_end(pid: libc::pid_t) -> Result<()> {
+    ptrace("PTRACE_DETACH", libc::PTRACE_DETACH as c_long, pid, 0)
+}
+
+fn ptrace(name: &'static str, request: c_long, pid: libc::pid_t, data: c_long) -> Result<()> {
+    // SAFETY: only requests whose arguments are numbers come here.
+    let done = unsafe { libc::syscall(libc::SYS_ptrace, request, c_long::from(pid), 0, data) };
+    check(done, "ptrace", format_args!("{name}, {pid}, {data:#x}")).map(drop)
+}
+
+fn how_it_ended(status: c_int) -> Status {
+    if libc::WIFSIGNALED(status) {
+        Status::Signalled(libc::WTERMSIG(status))
+    } else {
+        Status::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Waits until a traced child stops or ends.
+pub fn wait_traced(pid: libc::pid_t) -> Result<Stop> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes the status into the integer.
+        if unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } >= 0 {
+            return Ok(match libc::WIFSTOPPED(status) {
+                false => Stop::Ended(how_it_ended(status)),
+                true if status >> 16 == libc::PTRACE_EVENT_SECCOMP => Stop::AtFilter,
+                true => Stop::Signal(libc::WSTOPSIG(status)),
+            });
+        }
+        let error = SysError::last("waitpid", format_args!("{pid}, traced"));
+        if error.errno != libc::EINTR {
+            return Err(error);
+        }
+    }
+}
+
+pub fn own_pid() -> libc::pid_t {
+    // SAFETY: a call that cannot fail and touches no memory.
+    unsafe { libc::getpid() }
 }
 
 pub fn kill(pid: libc::pid_t, signal: c_int) -> Result<()> {
@@ -369,8 +431,8 @@ pub fn poll_readable<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[bool; 
 }
 
 /// Makes `fds` the descriptors 0, 1, 2, … of this process, open across exec, and closes everything else save `keep`, which
-/// ends up close-on-exec behind them.
-pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> Result<OwnedFd> {
+/// ends up close-on-exec behind them. It is given back on failure, too, to tell of it.
+pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> std::result::Result<OwnedFd, (SysError, OwnedFd)> {
     let count = fds.len() as c_int;
     let dup_above = |fd: RawFd| {
         // SAFETY: F_DUPFD_CLOEXEC makes a descriptor of ours, at or above the floor.
@@ -378,23 +440,35 @@ pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> Result<Owne
         check(copy.into(), "fcntl", format_args!("{fd}, F_DUPFD_CLOEXEC")).map(owned)
     };
     // First out of the way, since a source may stand where a target belongs.
-    let sources = fds.iter().map(|fd| dup_above(fd.as_raw_fd())).collect::<Result<Vec<_>>>()?;
-    let kept = dup_above(keep.as_raw_fd())?;
+    let (sources, kept) =
+        match (fds.iter().map(|fd| dup_above(fd.as_raw_fd())).collect::<Result<Vec<_>>>(), dup_above(keep.as_raw_fd()))
+        {
+            (Ok(sources), Ok(kept)) => (sources, kept),
+            (Err(error), _) | (_, Err(error)) => return Err((error, keep)),
+        };
     let place = |source: RawFd, target: c_int, flags: c_int| {
         // SAFETY: whatever stood at `target` is closed by this; the helper holds no owner for those numbers any more that it
         // would still use: it is about to exec.
         check(unsafe { libc::dup3(source, target, flags) }.into(), "dup3", format_args!("{source}, {target}"))
     };
-    for (target, source) in sources.iter().enumerate() {
-        place(source.as_raw_fd(), target as c_int, 0)?;
-    }
-    place(kept.as_raw_fd(), count, libc::O_CLOEXEC)?;
-    // The owners' numbers are closed by the range call; dropping them would close others' numbers later.
+    // From here on the old numbers may be another's: dropping their owners would close it. The range call closes what is left.
     std::mem::forget(keep);
+    let arrange = || {
+        for (target, source) in (0..).zip(&sources) {
+            place(source.as_raw_fd(), target, 0)?;
+        }
+        place(kept.as_raw_fd(), count, libc::O_CLOEXEC)
+    };
+    if let Err(error) = arrange() {
+        return Err((error, kept));
+    }
     std::mem::forget(kept);
     std::mem::forget(sources);
-    close_from(count + 1)?;
-    Ok(owned(count.into()))
+    let kept = owned(count.into());
+    match close_from(count + 1) {
+        Ok(()) => Ok(kept),
+        Err(error) => Err((error, kept)),
+    }
 }
 
 /// Closes every descriptor from `first` up.
@@ -805,11 +879,6 @@ pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> R
 /// The standard descriptor 0, which the supervisor made the helper's socket.
 pub fn take_standard_input() -> OwnedFd {
     owned(0)
-}
-
-/// A close-on-exec copy of a borrowed descriptor.
-pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    fd.try_clone_to_owned()
 }
 
 /// A memfd with `bytes` in it, sealed against every change, at position 0.
