@@ -1,8 +1,8 @@
 //! The system-call filter: from the list with its reasons (`data/syscalls.list`) to a BPF program.
 //!
-//! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call runs it
-//! once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for all rules and
-//! let no rule ask the supervisor. A simulator in the tests holds the program against the list.
+//! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call
+//! runs it once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for
+//! all rules and let no rule ask the supervisor. A simulator in the tests holds the program against the list.
 
 use std::str::FromStr;
 
@@ -78,9 +78,9 @@ pub enum ExecJudge {
     Tracer,
 }
 
-/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel takes
-/// the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too. Once the judge is gone,
-/// each `execve` fails with ENOSYS.
+/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel
+/// takes the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too. Once the
+/// judge is gone, each `execve` fails with ENOSYS.
 pub fn exec_gate(judge: ExecJudge) -> Vec<Instruction> {
     let ask = match judge {
         ExecJudge::Supervisor => RET_USER_NOTIF,
@@ -108,8 +108,8 @@ pub fn refuses(deny: &[String]) -> bool {
     deny.iter().all(refused)
 }
 
-/// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call, which
-/// policies check before.
+/// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call,
+/// which policies check before.
 pub fn compile(deny: &[String]) -> Result<Vec<Instruction>, String> {
     let mut entries = parse_list(LIST)?;
     for name in deny {
@@ -247,8 +247,8 @@ fn tree(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
     program
 }
 
-/// A call's clauses, one after the other. Fails on one so long that a conditional jump, which reaches 255 instructions, does not
-/// get past it.
+/// A call's clauses, one after the other. Fails on one so long that a conditional jump, which reaches 255 instructions,
+/// does not get past it.
 fn body(clauses: &[Clause]) -> Result<Vec<Instruction>, String> {
     let near = |distance: usize| {
         u8::try_from(distance).map_err(|_| format!("a clause of {distance} instructions, expected at most {}", u8::MAX))
@@ -440,7 +440,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_program_and_the_list_agree(number in 0_u32..600, arguments in any::<[u64; 6]>(), small in any::<[u8; 6]>()) {
+        fn the_program_and_the_list_agree(
+            number in 0_u32..600,
+            arguments in any::<[u64; 6]>(),
+            small in any::<[u8; 6]>(),
+        ) {
             let (program, entries) = (program(), parse_list(LIST).unwrap());
             for arguments in [arguments, small.map(u64::from)] {
                 prop_assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected(&entries, number, arguments));

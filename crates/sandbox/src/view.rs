@@ -1,8 +1,8 @@
 //! The sandbox's file tree, worked out on the host: which paths are shown, under which names, with which rights.
 //!
-//! Every path is resolved here, component by component, and shown under its resolved name; each symlink on the way is made
-//! again inside, so that the name the caller used works too. Resolution only reads the host. What changes between here and
-//! the mounting is found there, where no symlink is followed.
+//! Every path is resolved here, component by component, and shown under its resolved name; each symlink on the way is
+//! made again inside, so that the name the caller used works too. Resolution only reads the host. What changes between
+//! here and the mounting is found there, where no symlink is followed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -33,16 +33,20 @@ const MAX_LINKS: usize = 40;
 pub struct Grant {
     /// Absolute, on the host.
     pub path: PathBuf,
+    /// What may be done with it and what lies below.
     pub access: Access,
     /// Files in it may be mapped as code. A mount of the runtime's code is never writable.
     pub code: bool,
+    /// Who asks for it.
     pub origin: Origin,
 }
 
+/// Who asks for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// What the interpreter needs: exempt from the policy, reported as such, left out where it is missing.
     Runtime,
+    /// The policy, or the caller's flags.
     Policy,
 }
 
@@ -64,10 +68,13 @@ pub struct Scaffold {
 /// The tree and all that follows from it.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// In the order of its making.
     pub tree: Vec<Node>,
+    /// The same as a second wall.
     pub landlock: Vec<LandlockRule>,
-    /// Prefixes that can be read and written inside, for the harness's explanations.
+    /// Prefixes that can be read inside, for the harness's explanations.
     pub readable: Vec<PathBuf>,
+    /// Those that can be written.
     pub writable: Vec<PathBuf>,
     /// Files of the sandbox's own in the place of the host's.
     pub stand_ins: Vec<PathBuf>,
@@ -298,8 +305,8 @@ impl Builder {
         for (link, grant) in &self.followed {
             if let Some((writable, _)) = tree.writable_above(link) {
                 return Err(io::Error::other(format!(
-                    "the grant {} goes through the symlink {}, which the write grant {} lets the worker replace; grant the \
-                     symlink's target instead",
+                    "the grant {} goes through the symlink {}, which the write grant {} lets the worker replace; grant \
+                     the symlink's target instead",
                     grant.display(),
                     link.display(),
                     writable.display(),
@@ -309,8 +316,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Read-only binds over what is guarded, where a write grant lies over it. Each directory between becomes a mount point,
-    /// too: that cannot be renamed, so that nothing else can be put in its place.
+    /// Read-only binds over what is guarded, where a write grant lies over it. Each directory between becomes a mount
+    /// point, too: that cannot be renamed, so that nothing else can be put in its place.
     fn guard(&mut self, tree: &mut Tree, scaffold: &Scaffold) -> io::Result<()> {
         let mut links = Vec::new();
         for guarded in &scaffold.guarded {
@@ -342,8 +349,9 @@ impl Builder {
             let mut granted = self.access.iter().filter(|(path, _)| path.starts_with(&real));
             if let Some((granted, _)) = granted.find(|(_, access)| hidden || access.write) {
                 return Err(io::Error::other(format!(
-                    "{} cannot be granted: {} holds what is known of interpreters, which the next run trusts, and is hidden \
-                     from a sandbox that may write; leave that grant out, or keep the cache elsewhere with XDG_CACHE_HOME",
+                    "{} cannot be granted: {} holds what is known of interpreters, which the next run trusts, and is \
+                     hidden from a sandbox that may write; leave that grant out, or keep the cache elsewhere with \
+                     XDG_CACHE_HOME",
                     granted.display(),
                     real.display(),
                 )));
@@ -357,8 +365,9 @@ impl Builder {
         Ok(())
     }
 
-    /// A path that the worker must be kept from; `None` where it is out of the worker's reach in any case. One that cannot be
-    /// read matters only where the worker may write above it: elsewhere it is as far away for the worker as for the caller.
+    /// A path that the worker must be kept from; `None` where it is out of the worker's reach in any case. One that
+    /// cannot be read matters only where the worker may write above it: elsewhere it is as far away for the worker as
+    /// for the caller.
     fn resolve_kept(&mut self, tree: &Tree, path: &Path) -> io::Result<Option<Resolved>> {
         match self.resolve_existing(path) {
             Err(_) if tree.writable_above(path).is_none() => Ok(None),
@@ -445,8 +454,8 @@ fn refuse_links_on_the_way(tree: &Tree, path: &Path, resolved: &Resolved, what: 
     for (link, _) in &resolved.links {
         if let Some((writable, _)) = tree.writable_above(link) {
             return Err(io::Error::other(format!(
-                "{} {what} goes through the symlink {}, which the write grant {} lets the worker replace; grant a directory \
-                 without that symlink, or use {} itself",
+                "{} {what} goes through the symlink {}, which the write grant {} lets the worker replace; grant a \
+                 directory without that symlink, or use {} itself",
                 path.display(),
                 link.display(),
                 writable.display(),

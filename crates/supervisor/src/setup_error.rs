@@ -32,8 +32,8 @@ fn hint(failure: &Failure) -> &'static str {
         }
         (Step::Namespaces, libc::EPERM | libc::EACCES) => {
             "user namespaces are refused: on Ubuntu 24.04 set sysctl kernel.apparmor_restrict_unprivileged_userns=0 or \
-             install an AppArmor profile for buntime-init; elsewhere kernel.unprivileged_userns_clone=1; in a container \
-             allow clone, unshare and mount in its seccomp profile"
+             install an AppArmor profile for buntime-init; elsewhere kernel.unprivileged_userns_clone=1; in a \
+             container allow clone, unshare and mount in its seccomp profile"
         }
         (Step::Namespaces, libc::ENOSPC | libc::EUSERS) => {
             "the limit of namespaces is reached: raise the sysctls user.max_user_namespaces and user.max_net_namespaces"
@@ -42,8 +42,8 @@ fn hint(failure: &Failure) -> &'static str {
             "the host is out of processes or memory: raise the limit of processes (ulimit -u, pids.max) or end some"
         }
         (Step::Namespaces, libc::EINVAL | libc::ENOSYS) => {
-            "the kernel lacks a kind of namespace: it needs CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_IPC_NS, \
-             CONFIG_UTS_NS and CONFIG_CGROUPS"
+            "the kernel lacks a kind of namespace: it needs CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, \
+             CONFIG_IPC_NS, CONFIG_UTS_NS and CONFIG_CGROUPS"
         }
         (Step::Namespaces, _) => "see user_namespaces(7): the kernel must let this user make namespaces of every kind",
         (Step::Identity, libc::EPERM) => {
@@ -54,7 +54,8 @@ fn hint(failure: &Failure) -> &'static str {
             "a security module or seccomp profile refuses to set up loopback in a new network namespace"
         }
         (Step::Mounts, libc::EPERM | libc::EACCES) => {
-            "mounts are refused in the new user namespace: an AppArmor or seccomp profile, or a container that masks /proc"
+            "mounts are refused in the new user namespace: an AppArmor or seccomp profile, or a container that masks \
+             /proc"
         }
         (Step::Mounts, libc::ENOSYS) => "the new mount calls need Linux 5.12 or newer",
         (Step::Mounts, libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE) => {
@@ -66,7 +67,8 @@ fn hint(failure: &Failure) -> &'static str {
         (Step::Mounts, _) => "the file system of the named path cannot be shown in a sandbox: grant another path",
         (Step::Privileges, libc::EINVAL | libc::ENOSYS) => "dropping privilege needs Linux 5.13 or newer",
         (Step::Privileges, _) => {
-            "a seccomp profile around this process refuses prctl, capset, setrlimit or setsid: allow them for buntime-init"
+            "a seccomp profile around this process refuses prctl, capset, setrlimit or setsid: allow them for \
+             buntime-init"
         }
         (Step::Landlock, libc::ENOSYS | libc::EOPNOTSUPP) => {
             "Landlock needs Linux 5.13 or newer, with landlock among the lsm= of the kernel's command line"
@@ -77,9 +79,9 @@ fn hint(failure: &Failure) -> &'static str {
         }
         (Step::Landlock, _) => "the kernel takes none or not all of the rules: see landlock(7) and dmesg",
         (Step::Seccomp, libc::EBUSY) => {
-            "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the kernel \
-             allows one: let ptrace be used there (seccomp profile, sysctl kernel.yama.ptrace_scope below 2) and execve not \
-             be intercepted, or start outside of it"
+            "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the \
+             kernel allows one: let ptrace be used there (seccomp profile, sysctl kernel.yama.ptrace_scope below 2) \
+             and execve not be intercepted, or start outside of it"
         }
         (Step::Seccomp, libc::ENOSYS | libc::EINVAL) => {
             "seccomp filters with a listener need Linux 5.5 or newer, with CONFIG_SECCOMP_FILTER"
@@ -90,8 +92,8 @@ fn hint(failure: &Failure) -> &'static str {
             "a file is not there any more, or the interpreter's loader is not: start again, or name another interpreter"
         }
         (Step::Exec, libc::EACCES | libc::EPERM) => {
-            "the worker's user may not go there or execute that: check the modes of the named path and of those above it; a \
-             root caller's worker is not root"
+            "the worker's user may not go there or execute that: check the modes of the named path and of those above \
+             it; a root caller's worker is not root"
         }
         (Step::Exec, libc::ENOEXEC) => "the interpreter is no program of this machine's architecture: name another one",
         (Step::Exec, libc::E2BIG) => "arguments and environment are too long: pass less through env and args",

@@ -1,5 +1,5 @@
-//! Sandboxes on a host that runs under a seccomp listener itself, as in a container that intercepts system calls: the kernel
-//! allows one listener in a chain of filters, and that one is taken. Needs the helper, as `run.rs` does.
+//! Sandboxes on a host that runs under a seccomp listener itself, as in a container that intercepts system calls: the
+//! kernel allows one listener in a chain of filters, and that one is taken. Needs the helper, as `run.rs` does.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
@@ -66,7 +66,8 @@ fn run(options: Options, code: &str) -> Result<(String, Arc<Seen>), Error> {
     Ok((text, seen))
 }
 
-/// Whatever the sandbox lets be executed by Landlock, past every hook: the interpreter, its loader, both by descriptor too.
+/// Whatever the sandbox lets be executed by Landlock, past every hook: the interpreter, its loader, both by descriptor
+/// too.
 const ATTEMPTS: &str = r#"
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)

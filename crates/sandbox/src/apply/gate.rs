@@ -19,8 +19,9 @@ pub enum Gate {
     Tracer,
 }
 
-/// Loads the gate's filter. A second listener in one chain of filters is EBUSY, as when the host itself runs under one: then the
-/// worker is traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a listener.
+/// Loads the gate's filter. A second listener in one chain of filters is EBUSY, as when the host itself runs under one:
+/// then the worker is traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a
+/// listener.
 pub fn install(helper: &HelperEnd, gate: ExecGate) -> Result<Gate> {
     if gate == ExecGate::Open {
         return Ok(Gate::Open);
@@ -41,8 +42,9 @@ pub fn install(helper: &HelperEnd, gate: ExecGate) -> Result<Gate> {
     }
 }
 
-/// Of several filters' verdicts the kernel takes one, and a listener's goes before a tracer's: where the host's listener is asked
-/// about `execve`, our filter is not heard. So the kernel is asked: nobody traces this process, and ENOSYS is what the gate says.
+/// Of several filters' verdicts the kernel takes one, and a listener's goes before a tracer's: where the host's
+/// listener is asked about `execve`, our filter is not heard. So the kernel is asked: nobody traces this process, and
+/// ENOSYS is what the gate says.
 fn shows_itself() -> Result<()> {
     let answer = sys::execute(c"", &[c"".to_owned()], &[]);
     if answer.errno == libc::ENOSYS { Ok(()) } else { Err(not_to_be_had(answer)) }
@@ -60,14 +62,16 @@ pub fn be_traced() -> Result<()> {
     sys::kill(sys::own_pid(), libc::SIGSTOP).during(Step::Seccomp)
 }
 
-/// PID 1's side: traces the worker up to its `execve`, which passes, and lets go of it. `Some` when the worker ended before.
+/// PID 1's side: traces the worker up to its `execve`, which passes, and lets go of it. `Some` when the worker ended
+/// before.
 pub fn pass_one_exec(worker: i32) -> Result<Option<sys::Status>> {
     let step = Step::Seccomp;
     let mut attached = false;
     loop {
         match sys::wait_traced(worker).during(step)? {
             Stop::Ended(status) => return Ok(Some(status)),
-            // The system call is checked once more after this, and then a filter's "trace" counts as "allow" (seccomp(2)).
+            // The system call is checked once more after this, and then a filter's "trace" counts as "allow"
+            // (seccomp(2)).
             Stop::AtFilter if attached => return sys::trace_end(worker).map(|()| None).during(step),
             Stop::Signal(libc::SIGSTOP) if !attached => {
                 sys::trace_filters(worker).during(step)?;

@@ -7,12 +7,13 @@ use super::{During, Result, failure};
 use crate::message::{Failure, FromHelper, HelperEnd, Step, ToHelper, WorkerEnd};
 use crate::sys::{self, Status};
 
-/// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is left in
-/// the sandbox.
+/// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is
+/// left in the sandbox.
 pub fn serve(helper: &HelperEnd, worker: i32, child_signals: OwnedFd, exec_failed: OwnedFd) -> Result<i32> {
     let mut executed = false;
     loop {
-        // Once the pipe has said what it has to say, its place in the list is taken by a descriptor that is polled anyway.
+        // Once the pipe has said what it has to say, its place in the list is taken by a descriptor that is polled
+        // anyway.
         let waits_for_exec = if executed { child_signals.as_fd() } else { exec_failed.as_fd() };
         let [signalled, ordered, exec_known] =
             sys::poll_readable([child_signals.as_fd(), helper.as_fd(), waits_for_exec]).during(Step::Exec)?;

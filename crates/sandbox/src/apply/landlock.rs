@@ -15,8 +15,8 @@ use crate::sys;
 /// A file that no rule covers: that it cannot be opened shows that the rules hold.
 pub const PROBE: &str = "/.buntime/landlock-probe";
 
-/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI. Anything less
-/// than full enforcement is an error.
+/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI.
+/// Anything less than full enforcement is an error.
 pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
     let kernel = sys::landlock_abi().during(Step::Landlock)?;
     // The rights are asked for by the ABI that is there: a newer set is E2BIG or EINVAL on an older kernel.

@@ -1,8 +1,8 @@
 //! From a plan to a sandbox: the ordered kernel steps, run by the helper `buntime-init`.
 //!
-//! Two processes take part. The *outer* one stays in the host's namespaces: it does what only the caller may (mapping ids,
-//! idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all privilege,
-//! starts the worker and stays as its init.
+//! Two processes take part. The *outer* one stays in the host's namespaces: it does what only the caller may (mapping
+//! ids, idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all
+//! privilege, starts the worker and stays as its init.
 
 mod gate;
 mod idmap;
@@ -218,8 +218,8 @@ fn outer(helper: &HelperEnd, child: i32, identity: Identity, foreign: bool, go: 
     }
 }
 
-/// Takes the mapped ids on. Only then is this process closed to the outside: a non-dumpable one has no maps to write. The
-/// credential change clears the parent-death signal, which is armed again.
+/// Takes the mapped ids on. Only then is this process closed to the outside: a non-dumpable one has no maps to write.
+/// The credential change clears the parent-death signal, which is armed again.
 fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
     if foreign {
         sys::drop_groups().during(Step::Identity)?;
@@ -229,9 +229,9 @@ fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
     sys::die_with_parent().during(Step::Identity)
 }
 
-/// Nested user namespaces, without which the worker can have no other either, are refused by the filter; this is the second
-/// lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach, written when the
-/// tree stands.
+/// Nested user namespaces, without which the worker can have no other either, are refused by the filter; this is the
+/// second lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach,
+/// written when the tree stands.
 fn open_namespace_limit(notes: &mut Vec<String>) -> Option<OwnedFd> {
     sys::open_file(b"/proc/sys/user/max_user_namespaces", libc::O_WRONLY)
         // A read-only /proc/sys, as in containers.
@@ -247,8 +247,8 @@ fn compile(deny: &[String]) -> Result<Vec<sys::Instruction>> {
     seccomp::compile(deny).map_err(|error| failure(Step::Seccomp, error))
 }
 
-/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails is told through the pipe;
-/// the pipe's end without a word means success.
+/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails is told
+/// through the pipe; the pipe's end without a word means success.
 fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instruction]>, gate: Gate, tell: OwnedFd) -> ! {
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
     let (tell, failure) = match sys::arrange_descriptors(&borrowed, tell) {
