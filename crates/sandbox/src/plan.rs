@@ -143,7 +143,7 @@ pub struct SeccompPlan {
 /// What the filter does with `execve`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecGate {
-    /// One `execve`, the worker's own, by user notification; every later one fails.
+    /// One `execve`, the worker's own, by user notification or past a tracer; every later one fails.
     #[default]
     WorkerOnly,
     /// `execve` is left to the mounts and Landlock.

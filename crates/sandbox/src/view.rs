@@ -682,6 +682,10 @@ mod tests {
         let hidden =
             |node: &Node| matches!(node, Node::Tmpfs(tmpfs) if tmpfs.path.as_path().ends_with("home/.cache/ours"));
         assert!(view.tree.iter().any(hidden), "{:?}", view.tree);
+        // What lies in a guarded directory needs no word of its own.
+        let nested = [dir.join("home/project"), dir.join("home/project/.venv")];
+        let notes = build(&[grant(&dir.join("home"), true)], &with(&nested, &[])).unwrap().notes;
+        assert_eq!(notes.iter().filter(|note| note.contains("read-only")).count(), 1, "{notes:?}");
         // Without a write grant above there is nothing to guard against.
         let view = build(&[grant(&dir.join("home"), false)], &scaffold).unwrap();
         assert_eq!(binds(&view), [(dir.join("home"), false)]);

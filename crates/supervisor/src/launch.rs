@@ -430,7 +430,7 @@ fn init_path() -> Result<PathBuf, Error> {
 fn own_programs() -> impl Iterator<Item = PathBuf> {
     let helper = init_path().ok().and_then(|path| std::path::absolute(path).ok());
     let installed = helper.as_ref().and_then(|helper| Some(helper.parent()?.to_owned()));
-    [helper, installed, std::env::current_exe().ok()].into_iter().flatten()
+    [installed, helper, std::env::current_exe().ok()].into_iter().flatten()
 }
 
 /// A helper that has no plan yet. Dropped, for the plan failed, it is ended and waited for.
