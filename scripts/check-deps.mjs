@@ -7,7 +7,7 @@ const OURS = /^(buntime-|python-ipc-bun$)/;
 const RULES = [
   { name: "buntime-policy", any: OURS, why: "imports nothing of ours" },
   { name: "buntime-ipc", any: OURS, why: "imports nothing of ours" },
-  { name: "buntime-sandbox", any: /^(napi|tokio|buntime-(supervisor|init|cli)$)/, why: "is plain data and kernel steps" },
+  { name: "buntime-sandbox", any: /^(napi|tokio|buntime-)/, why: "is plain data and kernel steps" },
   { name: "buntime-init", any: /^(napi|tokio|buntime-(supervisor|cli)$)/, why: "is small: no runtime, no Node" },
   { name: "buntime-supervisor", any: /^(napi|buntime-(init|cli)$|python-ipc-bun$)/, why: "knows nothing of Node" },
   { name: "buntime-cli", any: /^(napi|python-ipc-bun$)/, why: "needs neither Node nor Bun" },

@@ -1,7 +1,7 @@
 //! `buntime-init`: builds one sandbox, and is its PID 1.
 //!
-//! Started by the supervisor with a socket as standard input, over which it gets the plan and the worker's descriptors. It
-//! takes no arguments and reads no environment. What it does, in order, is `buntime_sandbox::apply`.
+//! Started by the supervisor with a socket as standard input, over which it gets the plan and the worker's descriptors.
+//! It takes no arguments and reads no environment. What it does, in order, is `buntime_sandbox::apply`.
 
 #![deny(unsafe_code)]
 

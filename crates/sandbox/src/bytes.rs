@@ -1,4 +1,5 @@
-//! Paths and arguments are bytes on Linux, and JSON is text: a string where the bytes are UTF-8, else a list of numbers.
+//! Paths and arguments are bytes on Linux, and JSON is text: a string where the bytes are UTF-8, else a list of
+//! numbers.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Bytes(pub Vec<u8>);
 
 impl Bytes {
+    /// As a path, whatever the bytes.
     pub fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
     }

@@ -23,6 +23,7 @@ pub struct LaunchFds<Fd = OwnedFd> {
 }
 
 impl<Fd> LaunchFds<Fd> {
+    /// In the order of their sending.
     pub fn into_vec(self) -> Vec<Fd> {
         [self.plan, self.harness].into_iter().chain(self.worker).collect()
     }
@@ -33,6 +34,7 @@ impl<Fd> LaunchFds<Fd> {
     }
 }
 
+/// What the supervisor says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToHelper {
     /// The first message, with [`LaunchFds`].
@@ -41,6 +43,7 @@ pub enum ToHelper {
     Signal(i32),
 }
 
+/// What the helper says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHelper {
     /// A step of the launch failed; nothing of the worker's ran.
@@ -49,8 +52,6 @@ pub enum FromHelper {
     Listener,
     /// The sandbox stands; the worker is about to be executed.
     Built(Built),
-    /// The worker's program could not be executed.
-    ExecFailed { program: String, errno: i32 },
     /// The worker ended; the whole sandbox ends with it.
     Ended(WorkerEnd),
 }
@@ -58,39 +59,56 @@ pub enum FromHelper {
 /// Which step failed, in words that name call, arguments and errno.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// Where in the launch.
     pub step: Step,
+    /// In words.
     pub message: String,
+    /// The kernel's, where it said one.
     pub errno: Option<i32>,
 }
 
 /// The steps of the launch, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
+    /// Order and plan are received and checked.
     Plan,
+    /// PID 1 is cloned into its namespaces.
     Namespaces,
+    /// The ids are mapped and taken on.
     Identity,
+    /// Loopback is set up.
     Network,
+    /// The file tree is built.
     Mounts,
+    /// Limits are set, capabilities dropped.
     Privileges,
+    /// The second wall over files.
     Landlock,
+    /// The exec gate and the filters.
     Seccomp,
+    /// The worker is forked and executed, then watched.
     Exec,
 }
 
 /// What the helper knows to be in force, from the kernel's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
+    /// The ABI whose rights and scopes are all in force; 0 without Landlock.
     pub landlock_abi: u32,
-    /// Nothing can be executed but the worker itself; false where the listener had to be done without.
+    /// Nothing can be executed but the worker itself; false where the plan leaves the gate open.
     pub exec_gate: bool,
+    /// What the user should know: a second lock that is missing, a grant that is shown otherwise.
     pub notes: Vec<String>,
     /// From the helper's start to here.
     pub micros: u64,
 }
 
+/// How the worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerEnd {
+    /// With this code.
     Exited(i32),
+    /// By this signal.
     Signalled(i32),
 }
 
@@ -107,6 +125,7 @@ pub fn pair() -> io::Result<(SupervisorEnd, OwnedFd)> {
 }
 
 impl SupervisorEnd {
+    /// Sends the launch order.
     pub fn launch(&self, fds: LaunchFds<BorrowedFd<'_>>) -> io::Result<()> {
         send(self.0.as_fd(), &ToHelper::Launch, &fds.into_vec(), libc::MSG_DONTWAIT)
     }
@@ -135,14 +154,17 @@ impl AsRawFd for SupervisorEnd {
 }
 
 impl HelperEnd {
+    /// Over the socket that [`pair`] made.
     pub fn new(socket: OwnedFd) -> Self {
         Self(socket)
     }
 
+    /// Sends a message that has no descriptor; blocks while the socket is full.
     pub fn send(&self, message: &FromHelper) -> io::Result<()> {
         send(self.0.as_fd(), message, &[], 0)
     }
 
+    /// Sends [`FromHelper::Listener`].
     pub fn send_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
         send(self.0.as_fd(), &FromHelper::Listener, &[listener], 0)
     }

@@ -1,8 +1,8 @@
 //! The system-call filter: from the list with its reasons (`data/syscalls.list`) to a BPF program.
 //!
-//! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call runs it
-//! once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for all rules and
-//! let no rule ask the supervisor. A simulator in the tests holds the program against the list.
+//! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call
+//! runs it once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for
+//! all rules and let no rule ask the supervisor. A simulator in the tests holds the program against the list.
 
 use std::str::FromStr;
 
@@ -22,12 +22,13 @@ const X32_BIT: u32 = 0x4000_0000;
 // <linux/seccomp.h>
 const RET_KILL_PROCESS: u32 = 0x8000_0000;
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
+const RET_TRACE: u32 = 0x7ff0_0000;
 const RET_ALLOW: u32 = 0x7fff_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     Allow,
     Errno(i32),
 }
@@ -68,16 +69,30 @@ struct Entry {
     clauses: Vec<Clause>,
 }
 
-/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel takes
-/// the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too.
-pub fn exec_gate() -> Vec<Instruction> {
+/// Who says which `execve` passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecJudge {
+    /// The supervisor, as the holder of the filter's listener.
+    Supervisor,
+    /// PID 1, as the worker's tracer.
+    Tracer,
+}
+
+/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel
+/// takes the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too. Once the
+/// judge is gone, each `execve` fails with ENOSYS.
+pub fn exec_gate(judge: ExecJudge) -> Vec<Instruction> {
+    let ask = match judge {
+        ExecJudge::Supervisor => RET_USER_NOTIF,
+        ExecJudge::Tracer => RET_TRACE,
+    };
     vec![
         step(LOAD_WORD, ARCH, 0, 0),
         step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
         step(RETURN, RET_KILL_PROCESS, 0, 0),
         step(LOAD_WORD, NUMBER, 0, 0),
         step(JUMP_EQUAL, libc::SYS_execve as u32, 0, 1),
-        step(RETURN, RET_USER_NOTIF, 0, 0),
+        step(RETURN, ask, 0, 0),
         step(RETURN, RET_ALLOW, 0, 0),
     ]
 }
@@ -93,8 +108,8 @@ pub fn refuses(deny: &[String]) -> bool {
     deny.iter().all(refused)
 }
 
-/// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call, which
-/// policies check before.
+/// The filter of the list, with the calls named in `deny` refused too. Fails only on a name that is no system call,
+/// which policies check before.
 pub fn compile(deny: &[String]) -> Result<Vec<Instruction>, String> {
     let mut entries = parse_list(LIST)?;
     for name in deny {
@@ -105,7 +120,7 @@ pub fn compile(deny: &[String]) -> Result<Vec<Instruction>, String> {
             None => entries.push(Entry { number, clauses: vec![refused] }),
         }
     }
-    Ok(assemble(entries))
+    assemble(entries)
 }
 
 fn parse_list(text: &str) -> Result<Vec<Entry>, String> {
@@ -189,7 +204,7 @@ fn step(code: u16, k: u32, jump_true: u8, jump_false: u8) -> Instruction {
     Instruction { code, jump_true, jump_false, k }
 }
 
-fn assemble(mut entries: Vec<Entry>) -> Vec<Instruction> {
+fn assemble(mut entries: Vec<Entry>) -> Result<Vec<Instruction>, String> {
     entries.sort_by_key(|entry| entry.number);
     // Ranges that cover every number, each with one body; neighbours with the same body are one range.
     let unknown = vec![step(RETURN, Verdict::Errno(libc::ENOSYS).action(), 0, 0)];
@@ -200,7 +215,7 @@ fn assemble(mut entries: Vec<Entry>) -> Vec<Instruction> {
         _ => ranges.push((from, body)),
     };
     for entry in &entries {
-        begin(entry.number, body(&entry.clauses));
+        begin(entry.number, body(&entry.clauses).map_err(|error| format!("system call {}: {error}", entry.number))?);
         begin(entry.number + 1, unknown.clone());
     }
     let mut program = vec![
@@ -212,7 +227,7 @@ fn assemble(mut entries: Vec<Entry>) -> Vec<Instruction> {
         step(RETURN, Verdict::Errno(libc::ENOSYS).action(), 0, 0),
     ];
     program.extend(tree(&ranges));
-    program
+    Ok(program)
 }
 
 /// The binary search among `ranges` for the number in the accumulator.
@@ -232,20 +247,24 @@ fn tree(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
     program
 }
 
-/// A call's clauses, one after the other.
-fn body(clauses: &[Clause]) -> Vec<Instruction> {
+/// A call's clauses, one after the other. Fails on one so long that a conditional jump, which reaches 255 instructions,
+/// does not get past it.
+fn body(clauses: &[Clause]) -> Result<Vec<Instruction>, String> {
+    let near = |distance: usize| {
+        u8::try_from(distance).map_err(|_| format!("a clause of {distance} instructions, expected at most {}", u8::MAX))
+    };
     let mut program = Vec::new();
     for clause in clauses {
         // From the last condition to the first, so that each knows how far the next clause is.
         let mut code = vec![step(RETURN, clause.verdict.action(), 0, 0)];
         for condition in clause.conditions.iter().rev() {
-            let past = code.len() as u8;
+            let past = near(code.len())?;
             let mut test = vec![step(LOAD_WORD, ARGUMENTS + 8 * u32::from(condition.argument), 0, 0)];
             match &condition.test {
                 Test::AnyBit(mask) => test.push(step(JUMP_SET, *mask, 0, past)),
                 Test::In(values) => {
                     for (index, value) in values.iter().enumerate() {
-                        let left = (values.len() - 1 - index) as u8;
+                        let left = near(values.len() - 1 - index)?;
                         test.push(step(JUMP_EQUAL, *value, left, if left == 0 { past } else { 0 }));
                     }
                 }
@@ -255,7 +274,7 @@ fn body(clauses: &[Clause]) -> Vec<Instruction> {
         }
         program.extend(code);
     }
-    program
+    Ok(program)
 }
 
 #[cfg(test)]
@@ -368,6 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn a_clause_that_no_jump_gets_past_is_an_error() {
+        let values = |count: u32| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(",");
+        let compiled = |rule: String| assemble(parse_list(&format!("read {rule} ; EPERM | why")).unwrap());
+        let program = compiled(format!("allow if arg1 in {}", values(256))).unwrap();
+        let read = libc::SYS_read as u32;
+        for (value, verdict) in [(0, RET_ALLOW), (255, RET_ALLOW), (256, RET_ERRNO | libc::EPERM as u32)] {
+            assert_eq!(run(&program, AUDIT_ARCH, read, [0, value, 0, 0, 0, 0]), verdict, "{value}");
+        }
+        let two = |count| format!("allow if arg0 & 1 and arg1 in {}", values(count));
+        assert!(compiled(two(253)).is_ok());
+        for too_long in [two(254), format!("allow if arg1 in {}", values(257))] {
+            let error = compiled(too_long).unwrap_err();
+            assert!(error.contains("system call") && error.contains("255"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_refused_anyway_is_known() {
         assert!(refuses(&[]));
         assert!(refuses(&["ptrace".into(), "mount".into()]));
@@ -378,12 +414,14 @@ mod tests {
 
     #[test]
     fn the_exec_gate_asks_about_execve_alone() {
-        let gate = exec_gate();
-        for number in (0..600).chain([X32_BIT | libc::SYS_execve as u32]) {
-            let asks = number == libc::SYS_execve as u32;
-            assert_eq!(run(&gate, AUDIT_ARCH, number, [0; 6]), if asks { RET_USER_NOTIF } else { RET_ALLOW });
+        for (judge, ask) in [(ExecJudge::Supervisor, RET_USER_NOTIF), (ExecJudge::Tracer, RET_TRACE)] {
+            let gate = exec_gate(judge);
+            for number in (0..600).chain([X32_BIT | libc::SYS_execve as u32]) {
+                let asks = number == libc::SYS_execve as u32;
+                assert_eq!(run(&gate, AUDIT_ARCH, number, [0; 6]), if asks { ask } else { RET_ALLOW });
+            }
+            assert_eq!(run(&gate, 0x4000_0003, 11, [0; 6]), RET_KILL_PROCESS);
         }
-        assert_eq!(run(&gate, 0x4000_0003, 11, [0; 6]), RET_KILL_PROCESS);
     }
 
     #[test]
@@ -402,7 +440,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_program_and_the_list_agree(number in 0_u32..600, arguments in any::<[u64; 6]>(), small in any::<[u8; 6]>()) {
+        fn the_program_and_the_list_agree(
+            number in 0_u32..600,
+            arguments in any::<[u64; 6]>(),
+            small in any::<[u8; 6]>(),
+        ) {
             let (program, entries) = (program(), parse_list(LIST).unwrap());
             for arguments in [arguments, small.map(u64::from)] {
                 prop_assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected(&entries, number, arguments));

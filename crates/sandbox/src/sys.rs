@@ -1,6 +1,7 @@
-//! One wrapper per system call. Each error carries the call, its arguments and errno: `mount("proc", "/proc") => EPERM`.
+//! One wrapper per system call. Each error carries the call, its arguments and errno: `chdir("/x") => ENOENT`.
 //!
-//! Numbers and structures that `libc` lacks are given here, from the kernel's headers, with the version that brought them.
+//! Numbers and structures that `libc` lacks are given here, from the kernel's headers, with the version that brought
+//! them.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -14,8 +15,11 @@ use libc::{c_int, c_long, c_uint};
 /// A system call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SysError {
+    /// Its name.
     pub call: &'static str,
+    /// What it was called with, as text.
     pub arguments: String,
+    /// What the kernel answered.
     pub errno: i32,
 }
 
@@ -35,16 +39,23 @@ impl fmt::Display for SysError {
 
 impl std::error::Error for SysError {}
 
+/// What a wrapper returns.
 pub type Result<T> = std::result::Result<T, SysError>;
 
 /// `EPERM` for 1, and so on; the number where it has no name here.
 pub fn errno_name(errno: i32) -> String {
     macro_rules! names {
-        ($($name:ident)*) => { match errno { $(libc::$name => stringify!($name).to_owned(),)* other => format!("errno {other}") } };
+        ($($name:ident)*) => {
+            match errno {
+                $(libc::$name => stringify!($name).to_owned(),)*
+                other => format!("errno {other}"),
+            }
+        };
     }
-    names!(EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST EXDEV
-        ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC EROFS EMLINK EPIPE ERANGE ENAMETOOLONG ENOSYS
-        ELOOP EPROTONOSUPPORT EAFNOSUPPORT EOPNOTSUPP EUSERS ESTALE EOVERFLOW ENOTEMPTY EADDRNOTAVAIL)
+    names!(EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST
+        EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC EROFS EMLINK EPIPE ERANGE
+        ENAMETOOLONG ENOSYS ELOOP EPROTONOSUPPORT EAFNOSUPPORT EOPNOTSUPP EUSERS ESTALE EOVERFLOW ENOTEMPTY
+        EADDRNOTAVAIL)
 }
 
 fn check(result: c_long, call: &'static str, arguments: impl fmt::Display) -> Result<c_long> {
@@ -68,8 +79,9 @@ fn show(path: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(path))
 }
 
-// ---- sockets -------------------------------------------------------------------------------------------------------------
+// ---- sockets --------------------------------------------------------------------------------------------------------
 
+/// A connected pair that keeps packets whole, both ends close-on-exec.
 pub fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     socket_pair(libc::SOCK_SEQPACKET)
 }
@@ -106,7 +118,8 @@ pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>],
     message.msg_iovlen = 1;
     if !raw.is_empty() {
         message.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: the buffer is aligned and large enough for MAX_FDS descriptors (asserted above); CMSG_FIRSTHDR points into it.
+        // SAFETY: the buffer is aligned and large enough for MAX_FDS descriptors (asserted above); CMSG_FIRSTHDR points
+        // into it.
         unsafe {
             message.msg_controllen = libc::CMSG_SPACE(payload as c_uint) as _;
             let header = libc::CMSG_FIRSTHDR(&raw const message);
@@ -154,8 +167,8 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -
         }
     };
     let mut fds = Vec::new();
-    // SAFETY: the kernel filled the control buffer with well-formed messages; CMSG_NXTHDR stays inside it. Every descriptor in
-    // an SCM_RIGHTS message is new and ours.
+    // SAFETY: the kernel filled the control buffer with well-formed messages; CMSG_NXTHDR stays inside it. Every
+    // descriptor in an SCM_RIGHTS message is new and ours.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while !header.is_null() {
@@ -175,19 +188,22 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -
     Ok(Received { length, fds })
 }
 
-// ---- processes -----------------------------------------------------------------------------------------------------------
+// ---- processes ------------------------------------------------------------------------------------------------------
 
 /// The child's side, or the parent's with the child's pid.
 pub enum Fork {
+    /// This is the child.
     Child,
+    /// This is the parent.
     Parent(libc::pid_t),
 }
 
-/// clone(2) with no stack of its own, as fork(2) with `flags` (`CLONE_NEW…`). Only for the helper, which has one thread.
+/// clone(2) with no stack of its own, as fork(2) with `flags` (`CLONE_NEW…`). Only for the helper, which has one
+/// thread.
 pub fn clone_process(flags: c_int) -> Result<Fork> {
     // The raw call, not clone3: old container profiles answer clone3 with EPERM or ENOSYS.
-    // SAFETY: without CLONE_VM the child has a copy of everything, as after fork; this process has one thread, so that no lock
-    // is held by somebody who does not exist in the child.
+    // SAFETY: without CLONE_VM the child has a copy of everything, as after fork; this process has one thread, so that
+    // no lock is held by somebody who does not exist in the child.
     let pid = unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as c_long, 0, 0, 0, 0) };
     Ok(match check(pid, "clone", format_args!("{flags:#x}"))? {
         0 => Fork::Child,
@@ -198,7 +214,9 @@ pub fn clone_process(flags: c_int) -> Result<Fork> {
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// With this code.
     Exited(i32),
+    /// By this signal.
     Signalled(i32),
 }
 
@@ -210,14 +228,7 @@ pub fn wait(pid: libc::pid_t, block: bool) -> Result<Option<(libc::pid_t, Status
         // SAFETY: the kernel writes the status into the integer.
         let done = unsafe { libc::waitpid(pid, &raw mut status, flags) };
         if done > 0 {
-            return Ok(Some((
-                done,
-                if libc::WIFSIGNALED(status) {
-                    Status::Signalled(libc::WTERMSIG(status))
-                } else {
-                    Status::Exited(libc::WEXITSTATUS(status))
-                },
-            )));
+            return Ok(Some((done, how_it_ended(status))));
         }
         if done == 0 {
             return Ok(None);
@@ -231,6 +242,77 @@ pub fn wait(pid: libc::pid_t, block: bool) -> Result<Option<(libc::pid_t, Status
     }
 }
 
+/// Where a traced process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It has ended.
+    Ended(Status),
+    /// In front of a system call about which a filter asks its tracer.
+    AtFilter,
+    /// In front of a signal.
+    Signal(c_int),
+}
+
+/// This process's parent is its tracer from now on (ptrace(2)).
+pub fn trace_me() -> Result<()> {
+    ptrace("PTRACE_TRACEME", libc::PTRACE_TRACEME as c_long, 0, 0)
+}
+
+/// The stopped child also stops where a filter asks its tracer.
+pub fn trace_filters(pid: libc::pid_t) -> Result<()> {
+    ptrace("PTRACE_SETOPTIONS", libc::PTRACE_SETOPTIONS as c_long, pid, libc::PTRACE_O_TRACESECCOMP as c_long)
+}
+
+/// The stopped child goes on, with this signal unless it is 0.
+pub fn trace_continue(pid: libc::pid_t, signal: c_int) -> Result<()> {
+    ptrace("PTRACE_CONT", libc::PTRACE_CONT as c_long, pid, signal.into())
+}
+
+/// The stopped child goes on without a tracer.
+pub fn trace_end(pid: libc::pid_t) -> Result<()> {
+    ptrace("PTRACE_DETACH", libc::PTRACE_DETACH as c_long, pid, 0)
+}
+
+fn ptrace(name: &'static str, request: c_long, pid: libc::pid_t, data: c_long) -> Result<()> {
+    // SAFETY: only requests whose arguments are numbers come here.
+    let done = unsafe { libc::syscall(libc::SYS_ptrace, request, c_long::from(pid), 0, data) };
+    check(done, "ptrace", format_args!("{name}, {pid}, {data:#x}")).map(drop)
+}
+
+fn how_it_ended(status: c_int) -> Status {
+    if libc::WIFSIGNALED(status) {
+        Status::Signalled(libc::WTERMSIG(status))
+    } else {
+        Status::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Waits until a traced child stops or ends.
+pub fn wait_traced(pid: libc::pid_t) -> Result<Stop> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes the status into the integer.
+        if unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } >= 0 {
+            return Ok(match libc::WIFSTOPPED(status) {
+                false => Stop::Ended(how_it_ended(status)),
+                true if status >> 16 == libc::PTRACE_EVENT_SECCOMP => Stop::AtFilter,
+                true => Stop::Signal(libc::WSTOPSIG(status)),
+            });
+        }
+        let error = SysError::last("waitpid", format_args!("{pid}, traced"));
+        if error.errno != libc::EINTR {
+            return Err(error);
+        }
+    }
+}
+
+/// This process's pid, as its own namespace numbers it.
+pub fn own_pid() -> libc::pid_t {
+    // SAFETY: a call that cannot fail and touches no memory.
+    unsafe { libc::getpid() }
+}
+
+/// Sends a signal (kill(2)).
 pub fn kill(pid: libc::pid_t, signal: c_int) -> Result<()> {
     // SAFETY: a call without pointers.
     check(unsafe { libc::kill(pid, signal) }.into(), "kill", format_args!("{pid}, {signal}")).map(drop)
@@ -252,6 +334,7 @@ pub fn signal_process(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {
     check(sent, "pidfd_send_signal", format_args!("{signal}")).map(drop)
 }
 
+/// The effective user and group id.
 pub fn effective_ids() -> (u32, u32) {
     // SAFETY: calls that cannot fail and touch no memory.
     unsafe { (libc::geteuid(), libc::getegid()) }
@@ -263,7 +346,8 @@ pub fn exit_now(code: c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The parent's death kills this process (prctl(2)). Cleared by each credential change. It follows the parent's *thread*.
+/// The parent's death kills this process (prctl(2)). Cleared by each credential change. It follows the parent's
+/// *thread*.
 pub fn die_with_parent() -> Result<()> {
     prctl("PR_SET_PDEATHSIG", libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)
 }
@@ -273,6 +357,7 @@ pub fn set_undumpable() -> Result<()> {
     prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0, 0)
 }
 
+/// No `execve` gives privilege any more, and filters may be loaded without any (prctl(2)).
 pub fn set_no_new_privileges() -> Result<()> {
     prctl("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, 1, 0)
 }
@@ -319,11 +404,13 @@ pub fn drop_capabilities() -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }, "capset", "none").map(drop)
 }
 
+/// A session of its own, without a controlling terminal (setsid(2)).
 pub fn new_session() -> Result<()> {
     // SAFETY: a call without pointers.
     check(unsafe { libc::setsid() }.into(), "setsid", "").map(drop)
 }
 
+/// Sets the host name, and no domain name (sethostname(2)).
 pub fn set_hostname(name: &str) -> Result<()> {
     // SAFETY: pointer and length are of the same string.
     unsafe {
@@ -333,6 +420,7 @@ pub fn set_hostname(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Sets a resource limit, soft and hard (setrlimit(2)).
 pub fn set_limit(name: &'static str, resource: libc::__rlimit_resource_t, value: u64) -> Result<()> {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the structure outlives the call.
@@ -355,8 +443,8 @@ pub fn child_signal_fd() -> Result<OwnedFd> {
     }
 }
 
-/// Unblocks every signal and gives each its default action: what a program expects to start with. (SIGPIPE included, which
-/// Rust's start-up code ignores.)
+/// Unblocks every signal and gives each its default action: what a program expects to start with. (SIGPIPE included,
+/// which Rust's start-up code ignores.)
 pub fn reset_signals() -> Result<()> {
     // SAFETY: SIG_DFL is a valid action; KILL and STOP answer EINVAL, which changes nothing.
     unsafe {
@@ -384,9 +472,9 @@ pub fn poll_readable<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[bool; 
     }
 }
 
-/// Makes `fds` the descriptors 0, 1, 2, … of this process, open across exec, and closes everything else save `keep`, which
-/// ends up close-on-exec behind them.
-pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> Result<OwnedFd> {
+/// Makes `fds` the descriptors 0, 1, 2, … of this process, open across exec, and closes everything else save `keep`,
+/// which ends up close-on-exec behind them. It is given back on failure, too, to tell of it.
+pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> std::result::Result<OwnedFd, (SysError, OwnedFd)> {
     let count = fds.len() as c_int;
     let dup_above = |fd: RawFd| {
         // SAFETY: F_DUPFD_CLOEXEC makes a descriptor of ours, at or above the floor.
@@ -394,23 +482,36 @@ pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> Result<Owne
         check(copy.into(), "fcntl", format_args!("{fd}, F_DUPFD_CLOEXEC")).map(owned)
     };
     // First out of the way, since a source may stand where a target belongs.
-    let sources = fds.iter().map(|fd| dup_above(fd.as_raw_fd())).collect::<Result<Vec<_>>>()?;
-    let kept = dup_above(keep.as_raw_fd())?;
+    let (sources, kept) =
+        match (fds.iter().map(|fd| dup_above(fd.as_raw_fd())).collect::<Result<Vec<_>>>(), dup_above(keep.as_raw_fd()))
+        {
+            (Ok(sources), Ok(kept)) => (sources, kept),
+            (Err(error), _) | (_, Err(error)) => return Err((error, keep)),
+        };
     let place = |source: RawFd, target: c_int, flags: c_int| {
-        // SAFETY: whatever stood at `target` is closed by this; the helper holds no owner for those numbers any more that it
-        // would still use: it is about to exec.
+        // SAFETY: whatever stood at `target` is closed by this; the helper holds no owner for those numbers any more
+        // that it would still use: it is about to exec.
         check(unsafe { libc::dup3(source, target, flags) }.into(), "dup3", format_args!("{source}, {target}"))
     };
-    for (target, source) in sources.iter().enumerate() {
-        place(source.as_raw_fd(), target as c_int, 0)?;
-    }
-    place(kept.as_raw_fd(), count, libc::O_CLOEXEC)?;
-    // The owners' numbers are closed by the range call; dropping them would close others' numbers later.
+    // From here on the old numbers may be another's: dropping their owners would close it. The range call closes what
+    // is left.
     std::mem::forget(keep);
+    let arrange = || {
+        for (target, source) in (0..).zip(&sources) {
+            place(source.as_raw_fd(), target, 0)?;
+        }
+        place(kept.as_raw_fd(), count, libc::O_CLOEXEC)
+    };
+    if let Err(error) = arrange() {
+        return Err((error, kept));
+    }
     std::mem::forget(kept);
     std::mem::forget(sources);
-    close_from(count + 1)?;
-    Ok(owned(count.into()))
+    let kept = owned(count.into());
+    match close_from(count + 1) {
+        Ok(()) => Ok(kept),
+        Err(error) => Err((error, kept)),
+    }
 }
 
 /// Closes every descriptor from `first` up.
@@ -419,6 +520,7 @@ pub fn close_from(first: c_int) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0) }, "close_range", first).map(drop)
 }
 
+/// Changes the working directory (chdir(2)).
 pub fn change_dir(path: &[u8]) -> Result<()> {
     let c = c_path(path, "chdir")?;
     // SAFETY: a valid C string.
@@ -434,6 +536,7 @@ pub fn execute(program: &CStr, argv: &[CString], env: &[CString]) -> SysError {
     SysError::last("execve", format_args!("{program:?}"))
 }
 
+/// A pipe, both ends close-on-exec: for reading, for writing.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
     // SAFETY: the kernel writes two descriptors into the array.
@@ -441,7 +544,7 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((owned(fds[0].into()), owned(fds[1].into())))
 }
 
-// ---- files ---------------------------------------------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------------------------------------------
 
 /// `struct open_how`, openat2(2), Linux 5.6.
 #[repr(C)]
@@ -495,6 +598,7 @@ pub fn make_dir(root: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
     }
 }
 
+/// A new symbolic link below `root`.
 pub fn make_symlink(root: BorrowedFd<'_>, path: &[u8], target: &[u8]) -> Result<()> {
     let (at, to) = (c_path(below_root(path), "symlinkat")?, c_path(target, "symlinkat")?);
     // SAFETY: valid C strings.
@@ -508,6 +612,7 @@ fn below_root(path: &[u8]) -> &[u8] {
     if relative.is_empty() { b"." } else { relative }
 }
 
+/// Writes everything; `what` names the file in the error.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], what: &'static str) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: pointer and length are of the same slice.
@@ -567,7 +672,7 @@ pub fn owner_of(fd: BorrowedFd<'_>) -> Result<(u32, u32, u32)> {
     }
 }
 
-// ---- mounts --------------------------------------------------------------------------------------------------------------
+// ---- mounts ---------------------------------------------------------------------------------------------------------
 
 const OPEN_TREE_CLONE: c_uint = 1;
 const AT_RECURSIVE: c_uint = 0x8000;
@@ -576,9 +681,13 @@ const MOVE_MOUNT_T_EMPTY_PATH: c_uint = 0x40;
 const FSCONFIG_SET_STRING: c_uint = 1;
 const FSCONFIG_CMD_CREATE: c_uint = 6;
 
+/// Nothing can be written through the mount.
 pub const MOUNT_RDONLY: u64 = 0x01;
+/// Set-user-ID and set-group-ID bits have no effect.
 pub const MOUNT_NOSUID: u64 = 0x02;
+/// Device nodes cannot be opened.
 pub const MOUNT_NODEV: u64 = 0x04;
+/// Nothing can be executed, or mapped as code.
 pub const MOUNT_NOEXEC: u64 = 0x08;
 const MOUNT_IDMAP: u64 = 0x0010_0000;
 
@@ -604,7 +713,8 @@ pub fn set_mount_flags(mount: BorrowedFd<'_>, set: u64, recursive: bool, shown: 
     mount_setattr(mount, MountAttr { set, clear: 0, propagation: 0, userns: 0 }, recursive, shown)
 }
 
-/// Shows the files of a detached mount with other owners: those of `userns`'s map (user_namespaces(7), idmapped mounts).
+/// Shows the files of a detached mount with other owners: those of `userns`'s map (user_namespaces(7), idmapped
+/// mounts).
 pub fn set_mount_ids(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, shown: &[u8]) -> Result<()> {
     let attr = MountAttr { set: MOUNT_IDMAP, clear: 0, propagation: 0, userns: userns.as_raw_fd() as u64 };
     mount_setattr(mount, attr, true, shown)
@@ -664,8 +774,8 @@ pub fn make_mounts_private() -> Result<()> {
     check(done.into(), "mount", "\"/\", MS_REC|MS_PRIVATE").map(drop)
 }
 
-/// Makes `root` the root of this mount namespace and detaches the old one, with all that hangs on it (pivot_root(2): with "."
-/// twice the old root ends up under the new one's top).
+/// Makes `root` the root of this mount namespace and detaches the old one, with all that hangs on it (pivot_root(2):
+/// with "." twice the old root ends up under the new one's top).
 pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: valid C strings and a descriptor of ours.
     unsafe {
@@ -676,7 +786,7 @@ pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-// ---- network -------------------------------------------------------------------------------------------------------------
+// ---- network --------------------------------------------------------------------------------------------------------
 
 /// Sets the loopback interface of this network namespace up (netdevice(7)).
 pub fn loopback_up() -> Result<()> {
@@ -693,7 +803,7 @@ pub fn loopback_up() -> Result<()> {
     }
 }
 
-// ---- seccomp -------------------------------------------------------------------------------------------------------------
+// ---- seccomp --------------------------------------------------------------------------------------------------------
 
 const SECCOMP_SET_MODE_FILTER: c_uint = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER: c_uint = 1 << 3;
@@ -704,9 +814,13 @@ const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: c_uint = 1 << 5;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
+    /// What it does, <linux/bpf_common.h>.
     pub code: u16,
+    /// Instructions to skip where a test holds.
     pub jump_true: u8,
+    /// Instructions to skip where it does not.
     pub jump_false: u8,
+    /// Operand.
     pub k: u32,
 }
 
@@ -716,7 +830,8 @@ struct Program {
     instructions: *const Instruction,
 }
 
-/// Loads a filter for this process and all that it starts (seccomp(2)). With `listener`, returns the notification descriptor.
+/// Loads a filter for this process and all that it starts (seccomp(2)). With `listener`, returns the notification
+/// descriptor.
 pub fn load_filter(program: &[Instruction], listener: bool) -> Result<Option<OwnedFd>> {
     let length = u16::try_from(program.len()).map_err(|_| SysError {
         call: "seccomp",
@@ -743,19 +858,27 @@ pub fn load_filter(program: &[Instruction], listener: bool) -> Result<Option<Own
     }
 }
 
-/// `struct seccomp_notif` and `struct seccomp_notif_resp`, <linux/seccomp.h>.
+/// `struct seccomp_notif`, <linux/seccomp.h>: a system call that waits for an answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Notification {
+    /// What the answer refers to.
     pub id: u64,
+    /// Who calls, in the receiver's pid namespace; 0 where it has no number there.
     pub pid: u32,
+    /// None yet.
     pub flags: u32,
+    /// The system call.
     pub number: c_int,
+    /// The architecture that it was made for.
     pub arch: u32,
+    /// Where it was made.
     pub instruction_pointer: u64,
+    /// Its arguments. What pointers lead to is the caller's to change.
     pub arguments: [u64; 6],
 }
 
+/// `struct seccomp_notif_resp`.
 #[repr(C)]
 struct NotificationReply {
     id: u64,
@@ -821,11 +944,6 @@ pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> R
 /// The standard descriptor 0, which the supervisor made the helper's socket.
 pub fn take_standard_input() -> OwnedFd {
     owned(0)
-}
-
-/// A close-on-exec copy of a borrowed descriptor.
-pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    fd.try_clone_to_owned()
 }
 
 /// A memfd with `bytes` in it, sealed against every change, at position 0.

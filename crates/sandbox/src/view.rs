@@ -1,8 +1,8 @@
 //! The sandbox's file tree, worked out on the host: which paths are shown, under which names, with which rights.
 //!
-//! Every path is resolved here, component by component, and shown under its resolved name; each symlink on the way is made
-//! again inside, so that the name the caller used works too. Resolution only reads the host. What changes between here and
-//! the mounting is found there, where no symlink is followed.
+//! Every path is resolved here, component by component, and shown under its resolved name; each symlink on the way is
+//! made again inside, so that the name the caller used works too. Resolution only reads the host. What changes between
+//! here and the mounting is found there, where no symlink is followed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -33,16 +33,20 @@ const MAX_LINKS: usize = 40;
 pub struct Grant {
     /// Absolute, on the host.
     pub path: PathBuf,
+    /// What may be done with it and what lies below.
     pub access: Access,
     /// Files in it may be mapped as code. A mount of the runtime's code is never writable.
     pub code: bool,
+    /// Who asks for it.
     pub origin: Origin,
 }
 
+/// Who asks for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// What the interpreter needs: exempt from the policy, reported as such, left out where it is missing.
     Runtime,
+    /// The policy, or the caller's flags.
     Policy,
 }
 
@@ -64,10 +68,13 @@ pub struct Scaffold {
 /// The tree and all that follows from it.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// In the order of its making.
     pub tree: Vec<Node>,
+    /// The same as a second wall.
     pub landlock: Vec<LandlockRule>,
-    /// Prefixes that can be read and written inside, for the harness's explanations.
+    /// Prefixes that can be read inside, for the harness's explanations.
     pub readable: Vec<PathBuf>,
+    /// Those that can be written.
     pub writable: Vec<PathBuf>,
     /// Files of the sandbox's own in the place of the host's.
     pub stand_ins: Vec<PathBuf>,
@@ -125,15 +132,11 @@ impl Builder {
             self.note_prefixes(path, grant.access);
             return Ok(());
         }
-        let resolved = match self.resolve(path) {
-            Ok(resolved) => resolved,
-            Err(error) if is_missing(&error) => {
-                if grant.origin == Origin::Policy {
-                    self.view.notes.push(format!("{} does not exist: nothing is granted", path.display()));
-                }
-                return Ok(());
+        let Some(resolved) = self.resolve_existing(path)? else {
+            if grant.origin == Origin::Policy {
+                self.view.notes.push(format!("{} does not exist: nothing is granted", path.display()));
             }
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            return Ok(());
         };
         if OWN_TREES.iter().any(|own| resolved.real.starts_with(own)) {
             let real = resolved.real.display();
@@ -195,6 +198,15 @@ impl Builder {
         }
         if access.write {
             self.view.writable.push(path.to_owned());
+        }
+    }
+
+    /// `None` where nothing is there.
+    fn resolve_existing(&mut self, path: &Path) -> io::Result<Option<Resolved>> {
+        match self.resolve(path) {
+            Ok(resolved) => Ok(Some(resolved)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
         }
     }
 
@@ -267,7 +279,8 @@ impl Builder {
             }
         }
         self.refuse_links_of_the_worker(&tree)?;
-        self.guard(&mut tree, scaffold);
+        self.guard(&mut tree, scaffold)?;
+        self.mask(&mut tree, scaffold)?;
         for (at, target) in std::mem::take(&mut self.links) {
             tree.add(Node::Symlink { path: Bytes::from(&at), target: Bytes::from(&target) }, &at);
         }
@@ -292,8 +305,8 @@ impl Builder {
         for (link, grant) in &self.followed {
             if let Some((writable, _)) = tree.writable_above(link) {
                 return Err(io::Error::other(format!(
-                    "the grant {} goes through the symlink {}, which the write grant {} lets the worker replace; grant the \
-                     symlink's target instead",
+                    "the grant {} goes through the symlink {}, which the write grant {} lets the worker replace; grant \
+                     the symlink's target instead",
                     grant.display(),
                     link.display(),
                     writable.display(),
@@ -303,23 +316,62 @@ impl Builder {
         Ok(())
     }
 
-    /// Masks, and read-only binds over what is guarded, where a write grant lies above them. Each directory between becomes a
-    /// mount point, too: that cannot be renamed, so that nothing else can be put in its place.
-    fn guard(&mut self, tree: &mut Tree, scaffold: &Scaffold) {
+    /// Read-only binds over what is guarded, where a write grant lies over it. Each directory between becomes a mount
+    /// point, too: that cannot be renamed, so that nothing else can be put in its place.
+    fn guard(&mut self, tree: &mut Tree, scaffold: &Scaffold) -> io::Result<()> {
+        let mut links = Vec::new();
         for guarded in &scaffold.guarded {
-            let Ok(Resolved { real, directory, .. }) = self.resolve(guarded) else { continue };
-            if tree.pin_below_writable(&real) {
-                self.view.notes.push(format!("{} holds the interpreter and stays read-only", real.display()));
-                tree.binds.entry(real).or_insert(Shown { directory, ..Shown::default() });
+            let Some(resolved) = self.resolve_kept(tree, guarded)? else { continue };
+            let Resolved { real, directory, .. } = &resolved;
+            let below = tree.pin_below_writable(real);
+            if below || tree.binds.get(real).is_some_and(|shown| shown.writable) {
+                self.view.notes.push(format!("{} is run outside the sandbox and stays read-only", real.display()));
+                let bind = tree.binds.entry(real.clone());
+                bind.or_insert(Shown { directory: *directory, ..Shown::default() }).writable = false;
             }
+            links.push((guarded, resolved));
         }
+        // Only now: a link inside a directory that has just become read-only is nobody's to replace.
+        links.iter().try_for_each(|(guarded, resolved)| {
+            refuse_links_on_the_way(tree, guarded, resolved, "is run outside the sandbox, and its path")
+        })
+    }
+
+    /// Empty directories over what is to stay hidden, pinned likewise.
+    fn mask(&mut self, tree: &mut Tree, scaffold: &Scaffold) -> io::Result<()> {
         for masked in &scaffold.masked {
-            let Ok(Resolved { real, directory: true, .. }) = self.resolve(masked) else { continue };
+            let Some(resolved) = self.resolve_kept(tree, masked)?.filter(|resolved| resolved.directory) else {
+                continue;
+            };
+            refuse_links_on_the_way(tree, masked, &resolved, "is trusted by the next run, and its path")?;
+            let real = resolved.real;
+            let hidden = tree.covers(&real);
+            let mut granted = self.access.iter().filter(|(path, _)| path.starts_with(&real));
+            if let Some((granted, _)) = granted.find(|(_, access)| hidden || access.write) {
+                return Err(io::Error::other(format!(
+                    "{} cannot be granted: {} holds what is known of interpreters, which the next run trusts, and is \
+                     hidden from a sandbox that may write; leave that grant out, or keep the cache elsewhere with \
+                     XDG_CACHE_HOME",
+                    granted.display(),
+                    real.display(),
+                )));
+            }
             tree.pin_below_writable(&real);
-            if tree.covers(&real) {
+            if hidden {
                 let path = Bytes::from(&real);
                 tree.nodes.push((real, Node::Tmpfs(Tmpfs { path, size_bytes: 4096, inodes: 2, mode: 0 })));
             }
+        }
+        Ok(())
+    }
+
+    /// A path that the worker must be kept from; `None` where it is out of the worker's reach in any case. One that
+    /// cannot be read matters only where the worker may write above it: elsewhere it is as far away for the worker as
+    /// for the caller.
+    fn resolve_kept(&mut self, tree: &Tree, path: &Path) -> io::Result<Option<Resolved>> {
+        match self.resolve_existing(path) {
+            Err(_) if tree.writable_above(path).is_none() => Ok(None),
+            other => other,
         }
     }
 
@@ -395,6 +447,23 @@ impl Builder {
             }
         }
     }
+}
+
+/// What is kept from the worker must not be reached through a symlink that the worker may point elsewhere.
+fn refuse_links_on_the_way(tree: &Tree, path: &Path, resolved: &Resolved, what: &str) -> io::Result<()> {
+    for (link, _) in &resolved.links {
+        if let Some((writable, _)) = tree.writable_above(link) {
+            return Err(io::Error::other(format!(
+                "{} {what} goes through the symlink {}, which the write grant {} lets the worker replace; grant a \
+                 directory without that symlink, or use {} itself",
+                path.display(),
+                link.display(),
+                writable.display(),
+                resolved.real.display(),
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn bind(path: &Path, shown: Shown) -> Bind {
@@ -613,9 +682,79 @@ mod tests {
         let hidden =
             |node: &Node| matches!(node, Node::Tmpfs(tmpfs) if tmpfs.path.as_path().ends_with("home/.cache/ours"));
         assert!(view.tree.iter().any(hidden), "{:?}", view.tree);
+        // What lies in a guarded directory needs no word of its own.
+        let nested = [dir.join("home/project"), dir.join("home/project/.venv")];
+        let notes = build(&[grant(&dir.join("home"), true)], &with(&nested, &[])).unwrap().notes;
+        assert_eq!(notes.iter().filter(|note| note.contains("read-only")).count(), 1, "{notes:?}");
         // Without a write grant above there is nothing to guard against.
         let view = build(&[grant(&dir.join("home"), false)], &scaffold).unwrap();
         assert_eq!(binds(&view), [(dir.join("home"), false)]);
+    }
+
+    fn with(guarded: &[PathBuf], masked: &[PathBuf]) -> Scaffold {
+        let (guarded, masked) = (guarded.to_vec(), masked.to_vec());
+        Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded }
+    }
+
+    #[test]
+    fn what_runs_outside_is_not_reached_through_a_symlink_of_the_workers() {
+        let (_guard, dir) = place();
+        for name in ["home/bin", "home/.venv/bin", "opt"] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+        }
+        fs::write(dir.join("opt/python3"), "").unwrap();
+        let (on_path, in_venv) = (dir.join("home/bin/python3"), dir.join("home/.venv/bin/python3"));
+        symlink(dir.join("opt/python3"), &on_path).unwrap();
+        symlink(dir.join("opt/python3"), &in_venv).unwrap();
+        let grants = [grant(&dir.join("home"), true)];
+        let error = build(&grants, &with(std::slice::from_ref(&on_path), &[])).unwrap_err().to_string();
+        for part in [on_path.clone(), dir.join("home"), dir.join("opt/python3")] {
+            assert!(error.contains(&format!("{} ", part.display())), "{error}");
+        }
+        // A link whose directory is guarded, whichever comes first, and one that only reading is granted to.
+        let guarded = build(&grants, &with(&[in_venv, dir.join("home/.venv")], &[])).unwrap();
+        assert_eq!(binds(&guarded), [(dir.join("home"), true), (dir.join("home/.venv"), false)]);
+        assert!(build(&[grant(&dir.join("home"), false)], &with(std::slice::from_ref(&on_path), &[])).is_ok());
+        // The cache is trusted likewise.
+        fs::create_dir_all(dir.join("disk/ours")).unwrap();
+        symlink(dir.join("disk"), dir.join("home/.cache")).unwrap();
+        let error = build(&grants, &with(&[], &[dir.join("home/.cache/ours")])).unwrap_err().to_string();
+        assert!(error.contains("home/.cache") && error.contains("symlink"), "{error}");
+    }
+
+    #[test]
+    fn a_write_grant_of_just_what_runs_outside_stays_read_only() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join(".venv/bin")).unwrap();
+        let venv = dir.join(".venv");
+        let view = build(&[grant(&venv, true)], &with(std::slice::from_ref(&venv), &[])).unwrap();
+        assert_eq!(binds(&view), [(venv.clone(), false)]);
+        assert!(view.notes.iter().any(|note| note.contains("read-only")), "{:?}", view.notes);
+        let below = venv.join("bin");
+        let view = build(&[grant(&below, true)], &with(&[venv], &[])).unwrap();
+        assert_eq!(binds(&view), [(below, true)], "what is granted below by name is granted");
+    }
+
+    #[test]
+    fn a_grant_of_what_is_hidden_is_an_error_that_says_why() {
+        let (_guard, dir) = place();
+        let (home, cache, below) = (dir.join("home"), dir.join("home/cache"), dir.join("home/cache/python"));
+        fs::create_dir_all(&below).unwrap();
+        let scaffold = with(&[], std::slice::from_ref(&cache));
+        let cases: [(&[Grant], &Path); 4] = [
+            (&[grant(&home, true), grant(&below, false)], &below),
+            (&[grant(&cache, true)], &cache),
+            (&[grant(&below, true)], &below),
+            (&[grant(&cache, false), grant(&home, true)], &cache),
+        ];
+        for (grants, named) in cases {
+            let error = build(grants, &scaffold).unwrap_err().to_string();
+            for part in [named, cache.as_path()] {
+                assert!(error.contains(&part.display().to_string()), "{error}");
+            }
+            assert!(error.contains("hidden") && error.contains("XDG_CACHE_HOME"), "{error}");
+        }
+        assert!(build(&[grant(&home, true)], &scaffold).is_ok(), "hidden with nothing of it granted by name");
     }
 
     #[test]

@@ -176,7 +176,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
         masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { python.guarded().collect() },
+        guarded: if everything { Vec::new() } else { python.guarded().chain(own_programs()).collect() },
     };
     let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
 
@@ -432,6 +432,14 @@ fn init_path() -> Result<PathBuf, Error> {
     beside.ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "buntime-init cannot be found: this program has no path"))
 }
 
+/// What of ours runs outside the sandbox: the helper, where it was installed (the command and the addon lie there, too), and
+/// this program.
+fn own_programs() -> impl Iterator<Item = PathBuf> {
+    let helper = init_path().ok().and_then(|path| std::path::absolute(path).ok());
+    let installed = helper.as_ref().and_then(|helper| Some(helper.parent()?.to_owned()));
+    [installed, helper, std::env::current_exe().ok()].into_iter().flatten()
+}
+
 /// A helper that has no plan yet. Dropped, for the plan failed, it is ended and waited for.
 struct StartedHelper(Option<Child>);
 
@@ -491,6 +499,15 @@ mod tests {
             let error = settle(&options, None).err().unwrap();
             assert_eq!(error.code, "ERR_BUNTIME_OPTION");
             assert!(error.message.contains(&format!("{name:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_helper_and_its_directory_are_the_hosts_to_write() {
+        let helper = std::path::absolute(init_path().unwrap()).unwrap();
+        let guarded: Vec<PathBuf> = own_programs().collect();
+        for path in [helper.as_path(), helper.parent().unwrap(), &std::env::current_exe().unwrap()] {
+            assert!(path.is_absolute() && guarded.iter().any(|guarded| guarded == path), "{guarded:?}");
         }
     }
 

@@ -631,11 +631,6 @@ impl Live {
     fn helper_says(&mut self, message: FromHelper, fds: Vec<OwnedFd>) {
         match message {
             FromHelper::Failed(failure) => self.failed = Some(setup_error::from_failure(&failure)),
-            FromHelper::ExecFailed { program, errno } => {
-                let errno = sys::errno_name(errno);
-                let message = format!("the interpreter {program} could not be executed in the sandbox: {errno}");
-                self.failed = Some(Error::setup("ERR_BUNTIME_EXEC", message));
-            }
             FromHelper::Listener => {
                 self.listener = fds.into_iter().next().and_then(|fd| Readable::new(fd).ok());
             }

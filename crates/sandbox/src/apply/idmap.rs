@@ -8,8 +8,8 @@ use crate::message::Step;
 use crate::plan::Identity;
 use crate::sys::{self, Fork};
 
-/// Writes the one-line maps of a process in a new user namespace (user_namespaces(7)). An ordinary caller may map its own id
-/// alone, and only after `setgroups` is denied; a root caller maps any, and its worker drops its groups instead.
+/// Writes the one-line maps of a process in a new user namespace (user_namespaces(7)). An ordinary caller may map its
+/// own id alone, and only after `setgroups` is denied; a root caller maps any, and its worker drops its groups instead.
 pub fn write_maps(pid: i32, identity: Identity, foreign: bool) -> Result<()> {
     if !foreign {
         write_proc(pid, "setgroups", "deny")?;

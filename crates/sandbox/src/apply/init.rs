@@ -4,31 +4,23 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::{During, Result, failure};
-use crate::message::{FromHelper, HelperEnd, Step, ToHelper, WorkerEnd};
-use crate::plan::Worker;
+use crate::message::{Failure, FromHelper, HelperEnd, Step, ToHelper, WorkerEnd};
 use crate::sys::{self, Status};
 
-/// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is left in
-/// the sandbox.
-pub fn serve(
-    helper: &HelperEnd,
-    worker: i32,
-    program: &Worker,
-    child_signals: OwnedFd,
-    exec_failed: OwnedFd,
-) -> Result<i32> {
+/// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is
+/// left in the sandbox.
+pub fn serve(helper: &HelperEnd, worker: i32, child_signals: OwnedFd, exec_failed: OwnedFd) -> Result<i32> {
     let mut executed = false;
     loop {
-        // Once the pipe has said what it has to say, its place in the list is taken by a descriptor that is polled anyway.
+        // Once the pipe has said what it has to say, its place in the list is taken by a descriptor that is polled
+        // anyway.
         let waits_for_exec = if executed { child_signals.as_fd() } else { exec_failed.as_fd() };
         let [signalled, ordered, exec_known] =
             sys::poll_readable([child_signals.as_fd(), helper.as_fd(), waits_for_exec]).during(Step::Exec)?;
         if exec_known && !executed {
             executed = true;
-            if let Some(errno) = read_errno(&exec_failed)? {
-                let program = String::from_utf8_lossy(&program.program.0).into_owned();
-                let _ = helper.send(&FromHelper::ExecFailed { program, errno });
-                return Ok(0);
+            if let Some(failure) = read_failure(&exec_failed)? {
+                return Err(failure);
             }
         }
         if signalled {
@@ -73,13 +65,14 @@ fn obey(helper: &HelperEnd, worker: i32) -> Result<bool> {
 }
 
 /// What the worker wrote when its start failed; `None` at the pipe's end: its `execve` went through.
-fn read_errno(pipe: &OwnedFd) -> Result<Option<i32>> {
-    let mut bytes = [0; 4];
-    for byte in &mut bytes {
-        match sys::read_byte(pipe.as_fd()).during(Step::Exec)? {
-            Some(value) => *byte = value,
-            None => return Ok(None),
-        }
+pub fn read_failure(pipe: &OwnedFd) -> Result<Option<Failure>> {
+    let mut text = Vec::new();
+    while let Some(byte) = sys::read_byte(pipe.as_fd()).during(Step::Exec)? {
+        text.push(byte);
     }
-    Ok(Some(i32::from_le_bytes(bytes)))
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let told = serde_json::from_slice(&text);
+    told.map(Some).map_err(|error| failure(Step::Exec, format!("half a report of a failed start: {error}")))
 }

@@ -8,20 +8,24 @@ use landlock::{
 };
 
 use super::{During, Result, failure};
-use crate::message::Step;
+use crate::message::{Failure, Step};
 use crate::plan::{Access, LandlockRule};
 use crate::sys;
 
 /// A file that no rule covers: that it cannot be opened shows that the rules hold.
 pub const PROBE: &str = "/.buntime/landlock-probe";
 
-/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI. Anything less
-/// than full enforcement is an error.
+/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI.
+/// Anything less than full enforcement is an error.
 pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
     let kernel = sys::landlock_abi().during(Step::Landlock)?;
     // The rights are asked for by the ABI that is there: a newer set is E2BIG or EINVAL on an older kernel.
     let abi = ABI::from(kernel);
-    let fail = |error: landlock::RulesetError| failure(Step::Landlock, format!("landlock: {error}"));
+    let fail = |error: landlock::RulesetError| Failure {
+        step: Step::Landlock,
+        message: format!("landlock, ABI {kernel}: {error}"),
+        errno: errno_behind(&error),
+    };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(abi))
@@ -44,6 +48,12 @@ pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
         Err(error) => Err(failure(Step::Landlock, format!("landlock probe: {error}, expected EACCES"))),
         Ok(_) => Err(failure(Step::Landlock, "landlock reports to be enforced, but denied nothing")),
     }
+}
+
+/// The kernel's answer behind the crate's error.
+fn errno_behind(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
 }
 
 fn is_directory(place: &OwnedFd) -> Result<bool> {

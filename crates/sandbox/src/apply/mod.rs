@@ -1,20 +1,24 @@
 //! From a plan to a sandbox: the ordered kernel steps, run by the helper `buntime-init`.
 //!
-//! Two processes take part. The *outer* one stays in the host's namespaces: it does what only the caller may (mapping ids,
-//! idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all privilege,
-//! starts the worker and stays as its init.
+//! Two processes take part. The *outer* one stays in the host's namespaces: it does what only the caller may (mapping
+//! ids, idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all
+//! privilege, starts the worker and stays as its init.
 
+mod gate;
 mod idmap;
 mod init;
 mod landlock;
 mod mounts;
 
+use std::convert::Infallible;
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use self::gate::Gate;
 use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
-use crate::plan::{ExecGate, Identity, Plan, Worker};
+use crate::plan::{Identity, Plan, Worker};
 use crate::seccomp;
 use crate::sys::{self, Fork, Status, SysError};
 
@@ -27,7 +31,21 @@ trait During<T> {
 
 impl<T> During<T> for sys::Result<T> {
     fn during(self, step: Step) -> Result<T> {
-        self.map_err(|error: SysError| Failure { step, message: error.to_string(), errno: Some(error.errno) })
+        self.map_err(|error| Failure::of(step, &error))
+    }
+}
+
+impl Failure {
+    fn of(step: Step, error: &SysError) -> Self {
+        Self { step, message: error.to_string(), errno: Some(error.errno) }
+    }
+}
+
+/// A message that could not be sent to the supervisor.
+fn sending(step: Step, what: &'static str) -> impl FnOnce(io::Error) -> Failure {
+    move |error| match error.raw_os_error() {
+        Some(errno) => Failure::of(step, &SysError { call: "sendmsg", arguments: what.into(), errno }),
+        None => failure(step, format!("sendmsg({what}): {error}")),
     }
 }
 
@@ -65,7 +83,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
 
     // ---- outer process
     sys::die_with_parent().during(Step::Plan)?;
-    let order = helper.launch_order().map_err(|error| failure(Step::Plan, format!("no launch order: {error}")))?;
+    let order = helper.launch_order().map_err(|error| failure(Step::Plan, format!("recvmsg(Launch): {error}")))?;
     let Some(fds) = order else {
         return Ok(0); // the supervisor died before it asked for anything
     };
@@ -119,7 +137,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
 
     // The second wall over files, then the filter.
     let landlock_abi = landlock::restrict(&plan.landlock)?;
-    let exec_gate = install_exec_gate(helper, plan.seccomp.exec, &mut notes)?;
+    let gate = gate::install(helper, plan.seccomp.exec)?;
     // PID 1 does its duties under the built-in list; what the policy denies on top is the worker's alone.
     let filter = compile(&[])?;
     let deny = &plan.seccomp.deny;
@@ -128,14 +146,22 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // The worker.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
-    let built = Built { landlock_abi, exec_gate, notes, micros: started.elapsed().as_micros() as u64 };
-    helper.send(&FromHelper::Built(built)).map_err(|error| failure(Step::Exec, format!("send: {error}")))?;
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let built = Built { landlock_abi, exec_gate: gate != Gate::Open, notes, micros };
+    helper.send(&FromHelper::Built(built)).map_err(sending(Step::Exec, "Built"))?;
     match sys::clone_process(0).during(Step::Exec)? {
-        Fork::Child => exec_worker(&plan.worker, &fds, Some(&worker_filter), tell_exec_failed),
+        Fork::Child => exec_worker(&plan.worker, &fds, Some(&worker_filter), gate, tell_exec_failed),
         Fork::Parent(worker) => {
             drop((fds, tell_exec_failed));
+            if gate == Gate::Tracer
+                && let Some(status) = gate::pass_one_exec(worker)?
+            {
+                return Err(init::read_failure(&exec_failed)?.unwrap_or_else(|| {
+                    failure(Step::Exec, format!("the worker ended before its execve: {status:?}"))
+                }));
+            }
             sys::load_filter(&filter, false).during(Step::Seccomp)?;
-            init::serve(helper, worker, &plan.worker, child_signals, exec_failed)
+            init::serve(helper, worker, child_signals, exec_failed)
         }
     }
 }
@@ -145,12 +171,12 @@ fn start_bare(helper: &HelperEnd, worker: &Worker, fds: LaunchFds) -> Result<i32
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
     let built = Built { notes: vec!["no sandbox".into()], ..Built::default() };
-    helper.send(&FromHelper::Built(built)).map_err(|error| failure(Step::Exec, format!("send: {error}")))?;
+    helper.send(&FromHelper::Built(built)).map_err(sending(Step::Exec, "Built"))?;
     match sys::clone_process(0).during(Step::Exec)? {
-        Fork::Child => exec_worker(worker, &fds, None, tell_exec_failed),
+        Fork::Child => exec_worker(worker, &fds, None, Gate::Open, tell_exec_failed),
         Fork::Parent(pid) => {
             drop((fds, tell_exec_failed));
-            let code = init::serve(helper, pid, worker, child_signals, exec_failed);
+            let code = init::serve(helper, pid, child_signals, exec_failed);
             // No pid namespace ends what the worker started: its session, which it leads, is as far as this reaches.
             let _ = sys::kill(-pid, libc::SIGKILL);
             code
@@ -160,11 +186,12 @@ fn start_bare(helper: &HelperEnd, worker: &Worker, fds: LaunchFds) -> Result<i32
 
 fn read_plan(file: BorrowedFd<'_>) -> Result<Plan> {
     let text = sys::read_whole(file).during(Step::Plan)?;
-    let plan: Plan = serde_json::from_slice(&text).map_err(|error| failure(Step::Plan, format!("no plan: {error}")))?;
+    let plan: Plan = serde_json::from_slice(&text)
+        .map_err(|error| failure(Step::Plan, format!("the plan cannot be read: {error}")))?;
     let id = plan.identity;
     if plan.enforced && (id.outer_uid == 0 || is_foreign(id) && id.outer_gid == 0) {
         // With no capability at all, kuid 0 may still write /proc/sys/kernel/core_pattern, and so take the host.
-        return Err(failure(Step::Plan, "the worker would be the host's root"));
+        return Err(failure(Step::Plan, format!("the worker would be the host's root: {id:?}")));
     }
     Ok(plan)
 }
@@ -191,8 +218,8 @@ fn outer(helper: &HelperEnd, child: i32, identity: Identity, foreign: bool, go: 
     }
 }
 
-/// Takes the mapped ids on. Only then is this process closed to the outside: a non-dumpable one has no maps to write. The
-/// credential change clears the parent-death signal, which is armed again.
+/// Takes the mapped ids on. Only then is this process closed to the outside: a non-dumpable one has no maps to write.
+/// The credential change clears the parent-death signal, which is armed again.
 fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
     if foreign {
         sys::drop_groups().during(Step::Identity)?;
@@ -202,9 +229,9 @@ fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
     sys::die_with_parent().during(Step::Identity)
 }
 
-/// Nested user namespaces, without which the worker can have no other either, are refused by the filter; this is the second
-/// lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach, written when the
-/// tree stands.
+/// Nested user namespaces, without which the worker can have no other either, are refused by the filter; this is the
+/// second lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach,
+/// written when the tree stands.
 fn open_namespace_limit(notes: &mut Vec<String>) -> Option<OwnedFd> {
     sys::open_file(b"/proc/sys/user/max_user_namespaces", libc::O_WRONLY)
         // A read-only /proc/sys, as in containers.
@@ -220,57 +247,41 @@ fn compile(deny: &[String]) -> Result<Vec<sys::Instruction>> {
     seccomp::compile(deny).map_err(|error| failure(Step::Seccomp, error))
 }
 
-/// Loads the filter that asks the supervisor about every `execve` and hands its listener over. A second listener in one chain
-/// of filters is EBUSY, as when the host itself runs under one: then the mounts and Landlock alone say what can be executed.
-fn install_exec_gate(helper: &HelperEnd, gate: ExecGate, notes: &mut Vec<String>) -> Result<bool> {
-    if gate == ExecGate::Open {
-        return Ok(false);
-    }
-    match sys::load_filter(&seccomp::exec_gate(), true) {
-        Ok(listener) => {
-            if let Some(listener) = listener {
-                helper
-                    .send_listener(listener.as_fd())
-                    .map_err(|error| failure(Step::Seccomp, format!("sending the listener: {error}")))?;
-            }
-            Ok(true)
-        }
-        Err(error) if error.errno == libc::EBUSY => {
-            notes.push(
-                "exec is held by mounts and Landlock alone: this host already runs under a seccomp listener".into(),
-            );
-            Ok(false)
-        }
-        Err(error) => Err(error).during(Step::Seccomp),
-    }
-}
-
-/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails goes into the pipe as
-/// an errno; the pipe's end without one means success.
-fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instruction]>, tell: OwnedFd) -> ! {
+/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails is told
+/// through the pipe; the pipe's end without a word means success.
+fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instruction]>, gate: Gate, tell: OwnedFd) -> ! {
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
-    if let Ok(tell) = sys::arrange_descriptors(&borrowed, tell) {
-        let Err(error) = try_exec(worker, filter);
-        // When this fails too, PID 1 sees the worker exit with 127.
-        let _ = sys::write_all(tell.as_fd(), &error.errno.to_le_bytes(), "pipe");
-    }
+    let (tell, failure) = match sys::arrange_descriptors(&borrowed, tell) {
+        Ok(tell) => {
+            let Err(failure) = try_exec(worker, filter, gate);
+            (tell, failure)
+        }
+        Err((error, tell)) => (tell, Failure::of(Step::Exec, &error)),
+    };
+    // When this fails too, PID 1 sees the worker exit with 127.
+    let _ = sys::write_all(tell.as_fd(), &serde_json::to_vec(&failure).unwrap_or_default(), "pipe");
     sys::exit_now(127)
 }
 
-fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>) -> sys::Result<std::convert::Infallible> {
+fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>, gate: Gate) -> Result<Infallible> {
+    let step = Step::Exec;
     let c = |bytes: &crate::Bytes| {
-        bytes.to_c().map_err(|_| SysError { call: "execve", arguments: format!("{bytes:?}"), errno: libc::EINVAL })
+        let error = || SysError { call: "execve", arguments: format!("{bytes:?}"), errno: libc::EINVAL };
+        bytes.to_c().map_err(|_| error()).during(step)
     };
     let program = c(&worker.program)?;
-    let argv = worker.argv.iter().map(c).collect::<sys::Result<Vec<CString>>>()?;
-    let env = worker.env.iter().map(c).collect::<sys::Result<Vec<CString>>>()?;
-    sys::reset_signals()?;
-    sys::new_session()?;
-    sys::change_dir(&worker.cwd.0)?;
-    if let Some(filter) = filter {
-        sys::load_filter(filter, false)?;
-    } else {
-        sys::die_with_parent()?;
+    let argv = worker.argv.iter().map(c).collect::<Result<Vec<CString>>>()?;
+    let env = worker.env.iter().map(c).collect::<Result<Vec<CString>>>()?;
+    sys::reset_signals().during(step)?;
+    sys::new_session().during(step)?;
+    sys::change_dir(&worker.cwd.0).during(step)?;
+    if gate == Gate::Tracer {
+        gate::be_traced()?;
     }
-    Err(sys::execute(&program, &argv, &env))
+    if let Some(filter) = filter {
+        sys::load_filter(filter, false).during(Step::Seccomp)?;
+    } else {
+        sys::die_with_parent().during(step)?;
+    }
+    Err(Failure::of(step, &sys::execute(&program, &argv, &env)))
 }

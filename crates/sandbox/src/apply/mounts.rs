@@ -17,8 +17,8 @@ use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 const ROOT_SIZE: u64 = 4 << 20;
 const ROOT_INODES: u64 = 65_536;
 
-/// The detached mounts of the plan's binds, in their order. `foreign`: this is a root caller's outer process, and grants are
-/// shown to the worker as its own.
+/// The detached mounts of the plan's binds, in their order. `foreign`: this is a root caller's outer process, and
+/// grants are shown to the worker as its own.
 pub fn open_sources(plan: &Plan, foreign: bool, notes: &mut Vec<String>) -> Result<Vec<OwnedFd>> {
     let mut owners = OwnerMaps::default();
     plan.tree
@@ -48,8 +48,8 @@ fn open_source(bind: &Bind, ids: Option<(Identity, &mut OwnerMaps)>, notes: &mut
     Ok(mount)
 }
 
-/// Idmaps a grant from its owner to the worker. Where the file system refuses (an overlay root, NFS), a plain bind stays: the
-/// worker then sees what its id may, which for a write grant has to be something.
+/// Idmaps a grant from its owner to the worker. Where the file system refuses (an overlay root, NFS), a plain bind
+/// stays: the worker then sees what its id may, which for a write grant has to be something.
 fn show_as_workers(
     bind: &Bind,
     place: BorrowedFd<'_>,
@@ -69,8 +69,8 @@ fn show_as_workers(
         return Err(failure(
             Step::Mounts,
             format!(
-                "the write grant {shown} would not work: its file system cannot be idmapped ({error}), and its mode lets only \
-                 its owner {uid} write; use a volume, chown or chmod it, or run as an ordinary user"
+                "the write grant {shown} would not work: its file system cannot be idmapped ({error}), and its mode \
+                 lets only its owner {uid} write; use a volume, chown or chmod it, or run as an ordinary user"
             ),
         ));
     }
@@ -82,8 +82,8 @@ fn show_as_workers(
 pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -> Result<()> {
     let step = Step::Mounts;
     let root = scratch(ROOT_SIZE, ROOT_INODES, 0o755, 0)?;
-    // On top of the old root: mounts can be put into a tree that hangs in this namespace only. Nothing looks names up from
-    // "/" any more until the pivot.
+    // On top of the old root: mounts can be put into a tree that hangs in this namespace only. Nothing looks names up
+    // from "/" any more until the pivot.
     let old_root = sys::open_place(None, b"/").during(step)?;
     sys::move_mount(root.as_fd(), old_root.as_fd(), b"/").during(step)?;
 
@@ -115,7 +115,8 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
                 attach(root.as_fd(), scratch.as_fd(), &path.0, point)?;
             }
             Node::Proc { path } => {
-                // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes alone.
+                // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes
+                // alone.
                 let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
                 let options = [(c"subset", c"pid".to_owned())];
                 let proc = sys::new_filesystem(c"proc", &options, flags).during(step)?;
