@@ -1,8 +1,10 @@
-// Two hundred supervisors, one after the other in one process, leave nothing behind.
+// Two hundred supervisors, one after the other in one process, leave nothing behind; nor do these tests.
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import test from "node:test";
+import { pathToFileURL } from "node:url";
 
-import { spawnHost } from "./support/index.mjs";
+import { eventually, root, spawnHost } from "./support/index.mjs";
 
 const COUNT = 200;
 const MEGABYTE = 1024 * 1024;
@@ -48,4 +50,18 @@ test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`
   assert.ok(after.threads <= before.threads + 2, stdout);
   assert.ok(after.shm <= before.shm, stdout);
   assert.ok(after.rss - before.rss < 24 * MEGABYTE, stdout);
+});
+
+test("a killed test leaves no directory behind", async () => {
+  const support = pathToFileURL(`${root}/__test__/support/index.mjs`).href;
+  const host = spawnHost(`
+    import { temporaryDirectory } from ${JSON.stringify(support)};
+    console.log(temporaryDirectory());
+    setInterval(() => {}, 1000);
+  `);
+  await host.said("\n");
+  host.child.kill("SIGKILL");
+  await host.ended;
+  const directory = host.stdout.trim();
+  await eventually(() => !existsSync(directory), `the removal of ${directory}`);
 });

@@ -25,8 +25,8 @@ child.on("error", (error) => {
   process.exit(OUR_FAILURE);
 });
 
-// A terminal's Ctrl-C and Ctrl-\ reach the whole foreground group, the child too, where a second one would kill the script:
-// this process has only to outlive them. One that was sent to this process alone is passed on.
+// A terminal's Ctrl-C and Ctrl-\ reach the whole foreground group, the child too, where a second one would kill the
+// script: this process has only to outlive them. One that was sent to this process alone is passed on.
 for (const signal of ["SIGINT", "SIGQUIT"]) {
   process.on(signal, () => {
     if (!inForeground()) child.kill(signal);

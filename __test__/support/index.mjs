@@ -1,6 +1,6 @@
 // What the specs share. They run on Node (`node --test`) and on Bun (`bun test`) alike.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -26,11 +26,23 @@ export async function eventually(probe, what, ms = 5000) {
   }
 }
 
-/** A directory of the test's own, gone at the end of the process. World-readable: sandboxes may run as another user. */
+let base;
+
+/**
+ * A directory of the test's own, gone soon after the end of this process. Another process removes it: this one may be killed
+ * by a time limit, in the middle of anything.
+ */
 export function temporaryDirectory() {
-  const directory = mkdtempSync(path.join(os.tmpdir(), "python-ipc-bun-"));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-  return directory;
+  if (base === undefined) {
+    base = mkdtempSync(path.join(os.tmpdir(), "python-ipc-bun-"));
+    // So that permissions here are not what stands in the way of a worker with ids of its own.
+    chmodSync(base, 0o711);
+    // Reads until this process is gone. In a session of its own, it gets no signal that is meant for this one's group.
+    const remover = spawn("sh", ["-c", 'cat; rm -rf "$0"', base], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+    remover.unref();
+    remover.stdin.unref?.();
+  }
+  return mkdtempSync(path.join(base, "test-"));
 }
 
 /** A supervisor and all that it said. */

@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use buntime_supervisor::WorkerKind;
@@ -29,7 +30,8 @@ environment. Each permission is given by a flag or by a policy; flags outrank th
 denied is listed at the end, with the flag that would allow it.
 
 Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises
-KeyboardInterrupt in it; a second one kills it.
+KeyboardInterrupt in it; a second one kills it, and so does the first when the script itself is over
+and only threads or exit handlers of its still run.
 
 The exit code is the script's, or 128+N when signal N ended it; 125 when the sandbox failed, 126
 when the entry cannot be read, 127 when there is no such entry, 2 for a mistake on the command line.
@@ -75,7 +77,7 @@ pub struct RunArgs {
     // One list, and not an entry beside a list: after the first positional argument of a list clap takes no more flags.
     /// The script to run, "-" to read it from standard input; then the script's own arguments
     #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., required_unless_present = "code", trailing_var_arg = true)]
-    positional: Vec<String>,
+    positional: Vec<OsString>,
 
     /// Run this source text
     #[arg(short, value_name = "CODE")]
@@ -93,7 +95,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub config: Option<PathBuf>,
 
-    /// What runs the script; by default what its file name asks for
+    /// What runs the script, "bun" being not supported yet; by default what its file name asks for
     #[arg(long, value_name = "WORKER", help_heading = "Sandbox")]
     worker: Option<Worker>,
 
@@ -152,7 +154,7 @@ pub enum Source {
 
 impl RunArgs {
     /// The program and its arguments, each taken out once.
-    pub fn take_program(&mut self) -> (Source, Vec<String>) {
+    pub fn take_program(&mut self) -> (Source, Vec<OsString>) {
         let mut positional = std::mem::take(&mut self.positional);
         if let Some(code) = self.code.take() {
             return (Source::Code(code), positional);
@@ -188,12 +190,12 @@ impl RunArgs {
 
 /// Reads the command line of this process. Help, version and mistakes end it here.
 pub fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| with_run_tip(error, std::env::args().skip(1)).exit())
+    Cli::try_parse().unwrap_or_else(|error| with_run_tip(error, std::env::args_os().skip(1)).exit())
 }
 
 /// A first word that is no command is most likely the script, and the word left out is `run`.
-fn with_run_tip(mut error: clap::Error, args: impl Iterator<Item = String>) -> clap::Error {
-    let args: Vec<String> = args.collect();
+fn with_run_tip(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> clap::Error {
+    let args: Vec<String> = args.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let at_top_level = args.first().is_some_and(|first| !["run", "init-policy", "help"].contains(&first.as_str()));
     if at_top_level && matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
         let tip = StyledStr::from(format!("to run a script: python-ipc-bun run {}", args.join(" ")));
@@ -216,7 +218,7 @@ mod tests {
         }
     }
 
-    fn program(args: &[&str]) -> (Source, Vec<String>) {
+    fn program(args: &[&str]) -> (Source, Vec<OsString>) {
         parse(args).unwrap().take_program()
     }
 
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn programs() {
         let (source, args) = program(&["-", "a"]);
-        assert_eq!((source, args), (Source::Stdin, vec!["a".to_owned()]));
+        assert_eq!((source, args), (Source::Stdin, vec![OsString::from("a")]));
         let (source, args) = program(&["-c", "print(1)", "a", "-v"]);
         assert_eq!(source, Source::Code("print(1)".to_owned()));
         assert_eq!(args, ["a", "-v"]);

@@ -35,15 +35,15 @@ impl Denials {
         }
     }
 
-    /// The block, with styles; nothing where nothing was denied.
-    pub fn block(&self) -> Option<String> {
+    /// The block, with styles; nothing where nothing was denied. `is_missing` says of a path that nothing is there.
+    pub fn block(&self, is_missing: impl Fn(&str) -> bool) -> Option<String> {
         let head = match self.kept.len() {
             0 => return None,
             1 => "1 operation was denied".to_owned(),
             MAX_KEPT.. => format!("{MAX_KEPT} operations or more were denied"),
             number => format!("{number} operations were denied"),
         };
-        let rows: Vec<[String; 3]> = self.kept.iter().take(MAX_LINES).map(row).collect();
+        let rows: Vec<[String; 3]> = self.kept.iter().take(MAX_LINES).map(|denial| row(denial, &is_missing)).collect();
         let width = |column: usize| {
             rows.iter().map(|row| row[column].chars().count()).filter(|width| *width <= MAX_COLUMN).max()
         };
@@ -59,28 +59,33 @@ impl Denials {
     }
 }
 
-fn row(denial: &Denial) -> [String; 3] {
+fn row(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> [String; 3] {
     let (target, operation) = (escape(&denial.target), escape(&denial.operation));
     let times = match denial.count {
         0 | 1 => String::new(),
         count => format!(", {count} times"),
     };
-    [denial.kind.to_owned(), format!("{target} ({operation}{times})"), remedy(denial)]
+    [denial.kind.to_owned(), format!("{target} ({operation}{times})"), remedy(denial, is_missing)]
 }
 
-fn remedy(denial: &Denial) -> String {
+fn remedy(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> String {
     if !can_be_allowed(denial.kind) {
         return "not available yet".to_owned();
     }
     match (&denial.hint, &denial.rule) {
         // A flag is there to be copied, so one that would have to be altered to be shown is not.
-        (Some(hint), _) if !hint.flag.contains(is_deceptive) => format!("allow with {}", hint.flag),
+        (Some(hint), _) if !hint.flag.contains(is_deceptive) => {
+            let is_path = [PermissionKind::Read, PermissionKind::Write].iter().any(|kind| kind.as_str() == denial.kind);
+            // A path that is not there cannot be mounted: the flag alone would lead back here.
+            let condition = if is_path && is_missing(&denial.target) { " once it exists" } else { "" };
+            format!("allow with {}{condition}", hint.flag)
+        }
         (_, Some(rule)) => format!("denied by {}", escape(rule)),
         (_, None) => "no flag can name this alone".to_owned(),
     }
 }
 
-/// Whether a flag of this kind has an effect. Asked of the policy crate, which is where one that had none comes to have one.
+/// Whether a flag of this kind has an effect. Asked of the policy crate, where one that had none comes to have one.
 fn can_be_allowed(kind: &str) -> bool {
     let Some(kind) = PermissionKind::ALL.iter().find(|known| known.as_str() == kind) else {
         return false;
@@ -115,7 +120,7 @@ mod tests {
     fn block(all: impl IntoIterator<Item = Denial>) -> String {
         let mut denials = Denials::default();
         all.into_iter().for_each(|denial| denials.add(denial));
-        denials.block().map(|block| strip_str(&block).to_string()).unwrap_or_default()
+        denials.block(|path| path.contains("missing")).map(|block| strip_str(&block).to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -142,6 +147,22 @@ mod tests {
             text,
             "python-ipc-bun: 1 operation was denied\n  read /x (open, 4 times)  allow with --allow-read=/x\n"
         );
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_has_to_be_made_first() {
+        let text = block([
+            denial(PermissionKind::Write, "/missing", "open", 1),
+            denial(PermissionKind::Write, "/there", "open", 1),
+            denial(PermissionKind::Run, "/missing", "exec", 1),
+        ]);
+        let ends: Vec<_> = text.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
+        let expected = [
+            "allow with --allow-write=/missing once it exists",
+            "allow with --allow-write=/there",
+            "not available yet",
+        ];
+        assert_eq!(ends, expected);
     }
 
     #[test]

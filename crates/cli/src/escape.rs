@@ -24,9 +24,10 @@ pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            // Soft hyphen, zero-width characters and direction marks, line and paragraph separators, byte order mark, tags.
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            // Soft hyphen, zero-width characters and direction marks, line and paragraph separators, byte order mark,
+            // tags.
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
         )
 }
 

@@ -1,5 +1,5 @@
-//! Bytes to and from descriptors as they are. The standard library's handles keep back what follows the last line break,
-//! and give up on a descriptor that does not block.
+//! Bytes to and from descriptors as they are. The standard library's handles keep back what follows the last line
+//! break, and give up on a descriptor that does not block.
 
 use std::os::fd::AsFd;
 
@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
-/// Writes all of `bytes`, waiting as long as it takes: whoever shares a terminal or a pipe with us may have set it to not
-/// block.
+/// Writes all of `bytes`, waiting as long as it takes: whoever shares a terminal or a pipe with us may have set it to
+/// not block.
 pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match unistd::write(&fd, bytes) {

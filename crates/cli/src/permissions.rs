@@ -27,7 +27,7 @@ impl Flag {
         Self { short: Some(short), ..self }
     }
 
-    /// Accepts a list with commas, all of whose items mean something: `--allow-read=$UNSET` must not end up as anything.
+    /// Accepts a list with commas, all of whose items mean something: `--allow-read=$UNSET` must not become anything.
     fn check(&self, items: &str) -> Result<String, String> {
         if items.is_empty() {
             return Err("the value is empty; leave out the \"=\" to mean everything".to_owned());

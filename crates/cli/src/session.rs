@@ -15,8 +15,8 @@ use crate::stdin;
 
 /// How long a script may take to end after SIGTERM or SIGHUP.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long the supervisor may take to end a sandbox that was killed. After that we leave without it: the kernel ends the
-/// sandbox when we are gone.
+/// How long the supervisor may take to end a sandbox that was killed. After that we leave without it: the kernel ends
+/// the sandbox when we are gone.
 const LAST_RESORT: Duration = Duration::from_secs(2);
 
 /// Something that other threads tell the session.
@@ -140,7 +140,8 @@ impl<'a> Session<'a> {
                 Ok(code)
             }
             Cut::Broken(_, Errno::EPIPE) => {
-                // What SIGPIPE would have made of us. An exit code, since the signal does nothing to PID 1 of a container.
+                // What SIGPIPE would have made of us. An exit code, since the signal does nothing to PID 1 of a
+                // container.
                 self.kill(of_signal(SIGPIPE)).await;
                 Ok(of_signal(SIGPIPE))
             }
@@ -166,8 +167,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Ends this process then, whatever the supervisor is still waiting for. Its reader may sit in a write to a terminal that was
-/// halted with Ctrl-S, and what cannot be written must not keep anyone from leaving.
+/// Ends this process then, whatever the supervisor is still waiting for. Its reader may sit in a write to a terminal
+/// that was halted with Ctrl-S, and what cannot be written must not keep anyone from leaving.
 fn leave_after(time: Duration, code: u8) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
@@ -175,7 +176,7 @@ fn leave_after(time: Duration, code: u8) {
     });
 }
 
-/// The script's exit code; where it did not fail, that of the end of its worker, whose exit handlers have a say as well.
+/// The script's exit code; where it did not fail, that of the end of its worker, whose exit handlers have a say too.
 fn exit_code(script: Option<u8>, worker: Ended) -> Result<u8, Failure> {
     match (script, worker) {
         (Some(code @ 1..), _) => Ok(code),

@@ -1,6 +1,7 @@
 //! What becomes of a supervisor's events.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,8 +15,8 @@ use crate::{fd, say};
 
 /// Writes the output as it comes, keeps the denials for the end, and tells the session what it has to know.
 ///
-/// A write may block for as long as nobody reads: the reader thread then stands still, and with it, by and by, the worker.
-/// So a slow reader slows the script, as it would without a sandbox.
+/// A write may block for as long as nobody reads: the reader thread then stands still, and with it, by and by, the
+/// worker. So a slow reader slows the script, as it would without a sandbox.
 pub struct Sink {
     notices: UnboundedSender<Notice>,
     verbose: bool,
@@ -32,6 +33,11 @@ pub struct Sink {
 struct End {
     denials: Denials,
     trouble: Option<String>,
+}
+
+/// Whether there is nothing at this path. One that we may not look at counts as there.
+fn is_missing(path: &str) -> bool {
+    Path::new(path).try_exists().is_ok_and(|exists| !exists)
 }
 
 impl Sink {
@@ -54,7 +60,7 @@ impl Sink {
             self.break_line();
             say::error(trouble, None);
         }
-        if let Some(block) = end.denials.block() {
+        if let Some(block) = end.denials.block(is_missing) {
             self.break_line();
             say::styled(&block);
         }

@@ -13,15 +13,16 @@ use crate::fd;
 /// How often a job in the background looks whether it was brought to the foreground.
 const BACKGROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// Copies standard input to `worker` until either ends. The thread dies with the process, in the middle of a read if need be.
+/// Copies standard input to `worker` until either ends. The thread dies with the process, in the middle of a read if
+/// need be.
 pub fn pass_on(worker: OwnedFd) -> io::Result<()> {
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || copy(worker))?;
     Ok(())
 }
 
 fn copy(worker: OwnedFd) {
-    // A job in the background that reads its terminal is stopped as a whole, and we read ahead of any wish of the script's.
-    // With this signal blocked the read fails instead.
+    // A job in the background that reads its terminal is stopped as a whole, and we read ahead of any wish of the
+    // script's. With this signal blocked the read fails instead.
     let mut tty_input = SigSet::empty();
     tty_input.add(Signal::SIGTTIN);
     let _ = tty_input.thread_block();
