@@ -1,6 +1,7 @@
 //! The object that JavaScript gives to `new Supervisor(…)`, checked key by key.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use buntime_supervisor::{Error, Options, SHM_SIZE_RANGE, WorkerKind};
@@ -46,7 +47,7 @@ pub fn parse(options: Value) -> Result<Options, Error> {
             "interpreter" => parsed.interpreter = Some(path(&key, value)?),
             "cwd" => parsed.cwd = Some(path(&key, value)?),
             "env" => parsed.env = env(&key, value)?,
-            "args" => parsed.args = strings(&key, value)?,
+            "args" => parsed.args = strings(&key, value)?.into_iter().map(OsString::from).collect(),
             "permissions" => parsed.permissions = policy::permissions(&key, value)?,
             later if NOT_YET.contains(&later) => {
                 return Err(invalid_option(format!("option {key:?} is not supported yet")));

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::args::RunArgs;
 use crate::entry::Entry;
-use crate::failure::{Failure, OURS, USAGE};
+use crate::failure::{Failure, OURS};
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{permissions, say, signals, variables};
@@ -31,7 +31,6 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
     }
     let (source, script_args) = args.take_program();
     warn_of_late_flags(&script_args);
-    let script_args = script_args.into_iter().map(utf8).collect::<Result<_, _>>()?;
     let worker = args.worker_for(&source);
     let entry = Entry::find(source, args.cwd.as_deref())?;
     let options = Options {
@@ -64,11 +63,4 @@ fn warn_of_late_flags(script_args: &[OsString]) {
     if let Some(flag) = texts.find(|argument| permissions::is_flag(argument)) {
         say::warning(&format!("{flag} comes after the entry, so it goes to the script and allows or denies nothing"));
     }
-}
-
-/// The supervisor takes arguments as text.
-fn utf8(argument: OsString) -> Result<String, Failure> {
-    argument
-        .into_string()
-        .map_err(|argument| Failure::new(USAGE, format!("the script's argument {} is not UTF-8", argument.display())))
 }

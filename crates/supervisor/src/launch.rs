@@ -182,7 +182,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 
     let mut set_up = SetUp::default();
     for arg in &options.args {
-        set_up.arg(arg.as_bytes());
+        set_up.arg(arg.as_encoded_bytes());
     }
     for path in &view.readable {
         set_up.readable(path.as_os_str().as_encoded_bytes());

@@ -1,6 +1,7 @@
 //! What a supervisor is made with.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use buntime_policy::Permissions;
@@ -46,7 +47,7 @@ pub struct Options {
     /// Values for the worker's environment, allowed by being given here.
     pub env: BTreeMap<String, String>,
     /// `sys.argv[1:]`.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// The script that [`Run::File`] will name: readable inside whatever the policy says.
     pub entry: Option<PathBuf>,
     /// Keep the worker's stdin open, to be had by [`crate::Supervisor::take_stdin`]; else it is at its end.
