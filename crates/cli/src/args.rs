@@ -30,8 +30,8 @@ environment. Each permission is given by a flag or by a policy; flags outrank th
 denied is listed at the end, with the flag that would allow it.
 
 Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises
-KeyboardInterrupt in it; a second one kills it, and so does the first when the script itself is over
-and only threads or exit handlers of its still run.
+KeyboardInterrupt in it, also in the wait for its threads and in its exit handlers; a second one
+kills it.
 
 The exit code is the script's, or 128+N when signal N ended it; 125 when the sandbox failed, 126
 when the entry cannot be read, 127 when there is no such entry, 2 for a mistake on the command line.

@@ -102,19 +102,14 @@ fn nearest_file(missing: &Path) -> Option<String> {
     nearest(wanted, names)
 }
 
-/// The name that a slip of the pen would have made `wanted` of. Of several as near, the first by the alphabet, whatever
-/// order the directory has.
+/// The name that was probably meant: first one without its ending, the commonest slip, and a long one. Of several as near
+/// the first by the alphabet, whatever order the directory has.
 fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let limit = (wanted.chars().count() / 3).clamp(1, 3);
-    names
-        .filter_map(|name| {
-            // An ending that was left out is the commonest slip, and a long one.
-            let is_stem = Path::new(&name).file_stem().is_some_and(|stem| stem == wanted);
-            let distance = if is_stem { 0 } else { strsim::osa_distance(wanted, &name) };
-            (distance <= limit).then_some((distance, name))
-        })
-        .min()
-        .map(|(_, name)| name)
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    let is_stem = |name: &&str| Path::new(name).file_stem().is_some_and(|stem| stem == wanted);
+    let texts = || names.iter().map(String::as_str);
+    texts().find(is_stem).or_else(|| buntime_policy::nearest(wanted, texts())).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! One run, from start to exit code: a few phases in a row, each of which a signal or a broken pipe may cut short.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -48,12 +46,13 @@ impl<E: Into<Failure>> From<E> for Cut {
 pub struct Session<'a> {
     supervisor: &'a Supervisor,
     notices: UnboundedReceiver<Notice>,
+    is_interrupted: bool,
 }
 
 impl<'a> Session<'a> {
     /// A run by this supervisor, whose sink sends its notices here.
     pub fn new(supervisor: &'a Supervisor, notices: UnboundedReceiver<Notice>) -> Self {
-        Self { supervisor, notices }
+        Self { supervisor, notices, is_interrupted: false }
     }
 
     /// Runs the program to its end and returns the exit code.
@@ -70,32 +69,34 @@ impl<'a> Session<'a> {
             stdin::pass_on(worker)
                 .map_err(|error| Failure::new(OURS, format!("cannot read standard input: {error}")))?;
         }
-        let script = self.execute(run).await?;
-        // As python3 does, waits for the script's threads and exit handlers for as long as they take.
-        let worker = self.unless_cut(self.supervisor.stop(None)).await?;
-        exit_code(script, worker).map_err(Cut::Failed)
-    }
-
-    /// Runs the script. The first Ctrl-C is the script's; a second one is ours.
-    async fn execute(&mut self, run: Run) -> Result<Option<u8>, Cut> {
         if !self.supervisor.run(run)? {
             return Err(Failure::new(OURS, "the worker ended before the script began").into());
         }
-        match self.script_end().await {
-            Err(Cut::Signal(SIGINT)) => {
-                let interrupt = self.supervisor.interrupt();
-                // The script's end is the answer; what the call itself returns is of no interest.
-                let interrupt = async {
-                    let _ = interrupt.await;
-                    pending::<Infallible>().await
-                };
-                tokio::select! {
-                    end = self.script_end() => end,
-                    never = interrupt => match never {},
-                }
+        let script = loop {
+            match self.script_end().await {
+                Err(Cut::Signal(SIGINT)) if self.pass_interrupt() => {}
+                end => break end?,
             }
-            end => end,
+        };
+        // As python3 does, waits for the script's threads and exit handlers for as long as they take.
+        let mut stopped = pin!(self.supervisor.stop(None));
+        let worker = loop {
+            match self.unless_cut(&mut stopped).await {
+                Err(Cut::Signal(SIGINT)) if self.pass_interrupt() => {}
+                end => break end?,
+            }
+        };
+        exit_code(script, worker).map_err(Cut::Failed)
+    }
+
+    /// The first Ctrl-C is the script's; a second one is ours. Whether this was the first.
+    fn pass_interrupt(&mut self) -> bool {
+        let is_first = !std::mem::replace(&mut self.is_interrupted, true);
+        if is_first {
+            // Sent by the call; the script's end is the answer, and what it resolves with is of no interest.
+            drop(self.supervisor.interrupt());
         }
+        is_first
     }
 
     async fn script_end(&mut self) -> Result<Option<u8>, Cut> {

@@ -188,14 +188,14 @@ fn a_second_interrupt_kills() {
     assert_eq!(running.end().0, Some(130));
 }
 
-/// Waits for 60 s in a thread, beginning when the script itself is over.
-const THREAD: &str = "import threading, time\n\
-    def rest():\n  threading.main_thread().join()\n  print('ready')\n  time.sleep(60)\n\
-    threading.Thread(target=rest).start()";
-
 #[test]
-fn an_interrupt_after_the_script_ends_the_wait_for_its_threads() {
-    let running = Running::start(THREAD);
+fn an_interrupt_after_the_script_reaches_its_exit_handlers_and_a_second_kills() {
+    let handler = "import atexit, time\n@atexit.register\ndef rest():\n\
+        \x20 try:\n    print('ready')\n    time.sleep(60)\n  except KeyboardInterrupt: print('caught')\n\
+        \x20 time.sleep(60)";
+    let mut running = Running::start(handler);
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.line(), "caught\n");
     running.signal(Signal::SIGINT);
     assert_eq!(running.end().0, Some(130));
 }
