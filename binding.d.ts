@@ -18,7 +18,8 @@ export declare class Supervisor {
   takeEvents(): string | object[]
   /** The last events, likewise; none are kept from here on, and `wake` is let go. */
   close(): string | object[]
-  sendCode(code: string): boolean
+  /** 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells. */
+  sendCode(code: string): number
   interrupt(): Promise<{ stateLost: boolean }>
   /** Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes. */
   stop(graceMs?: number | undefined | null): Promise<void>

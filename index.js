@@ -159,7 +159,12 @@ class Supervisor {
 
   sendCode(code) {
     requireString(code, "code");
-    return this.#life === "started" && guard(() => this.#native.sendCode(code));
+    if (this.#life !== "started") return false;
+    const sent = guard(() => this.#native.sendCode(code));
+    // Short code has been executed by now, and no wake-up was made for its events. No listener is called from within
+    // a call of the user's.
+    if (sent === 2) queueMicrotask(() => this.#life === "started" && this.#dispatch(this.#native.takeEvents()));
+    return sent !== 0;
   }
 
   async interrupt() {

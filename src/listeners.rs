@@ -5,15 +5,30 @@
 //! the bound: beyond it the reader stops draining and the worker blocks by itself.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use buntime_supervisor::{Event, EventSink, Flow};
+use buntime_supervisor::{Event, EventSink, Flow, Phase};
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
 /// How much may wait for JavaScript.
 const MAX_EVENTS: usize = 10_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long JavaScript's thread may watch for the first news of an execution, where that is likely to come: to sleep and to
+/// be woken costs it as much as a short execution takes.
+const WATCH: Duration = Duration::from_micros(250);
+/// How much longer it watches for the end, once there is output.
+const WATCH_FOR_END: Duration = Duration::from_micros(30);
+/// After executions that took longer, one in so many is watched all the same: they may have become short.
+const PROBE: u32 = 64;
+
+/// Executions under way in this process, over all supervisors.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+/// Watching takes a processor from somebody, which must not be the worker. Respects a cgroup's quota.
+static PROCESSORS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, Into::into));
 
 /// Wakes JavaScript. Weak, so that by itself it keeps no process alive (a strong one would, for ever); the facade holds
 /// the process by a handle of its own, which it lets go when the last event has been dispatched.
@@ -22,6 +37,9 @@ pub type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 #[derive(Default)]
 pub struct Listeners {
     queue: Mutex<Queue>,
+    /// For who watches: there is output, and there is an end.
+    output: AtomicBool,
+    end: AtomicBool,
 }
 
 #[derive(Default)]
@@ -33,6 +51,15 @@ struct Queue {
     paused: bool,
     /// None before `start` and after `close`: events of those times have no taker.
     wake: Option<Wake>,
+    /// JavaScript is looking at the queue already.
+    watched: bool,
+    /// Executions that were sent and have not ended.
+    under_way: usize,
+    /// When the one that is under way was sent, until there is news of it.
+    sent: Option<Instant>,
+    /// What the last one took, from there to its first news.
+    took: Duration,
+    unwatched: u32,
 }
 
 /// What JavaScript takes at once.
@@ -51,7 +78,51 @@ impl Listeners {
     pub fn close(&self) -> Taken {
         let mut queue = self.lock();
         queue.wake = None;
+        queue.forget_executions();
         queue.take()
+    }
+
+    /// An execution is about to be sent.
+    pub fn sending(&self) {
+        let mut queue = self.lock();
+        queue.under_way += 1;
+        queue.sent = (queue.under_way == 1).then(Instant::now);
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was not accepted.
+    pub fn not_sent(&self) {
+        self.lock().ended(1);
+    }
+
+    /// Watches for a moment for what an execution says first, where that is likely to come. True when there are events to
+    /// take, of which no wake-up tells.
+    pub fn watch(&self) -> bool {
+        {
+            let mut queue = self.lock();
+            if !queue.is_worth_watching() {
+                return false;
+            }
+            queue.watched = true;
+            self.output.store(false, Ordering::Relaxed);
+            self.end.store(false, Ordering::Relaxed);
+        }
+        let mut until = Instant::now() + WATCH;
+        let mut output = false;
+        while !self.end.load(Ordering::Acquire) {
+            let now = Instant::now();
+            if now > until {
+                break;
+            }
+            if !output && self.output.load(Ordering::Acquire) {
+                output = true;
+                until = now + WATCH_FOR_END;
+            }
+            std::hint::spin_loop();
+        }
+        let mut queue = self.lock();
+        queue.watched = false;
+        !queue.events.is_empty()
     }
 
     pub fn take(&self) -> Taken {
@@ -65,6 +136,30 @@ impl Listeners {
 }
 
 impl Queue {
+    /// This execution is the only one under way, there is a processor for it beside ours, and the last one was short.
+    fn is_worth_watching(&mut self) -> bool {
+        let alone = self.under_way == 1 && UNDER_WAY.load(Ordering::Relaxed) == 1;
+        if !alone || *PROCESSORS < 2 || self.wake.is_none() || !self.events.is_empty() {
+            return false;
+        }
+        self.unwatched += 1;
+        let worth = self.took <= WATCH || self.unwatched >= PROBE;
+        if worth {
+            self.unwatched = 0;
+        }
+        worth
+    }
+
+    fn ended(&mut self, number: usize) {
+        let number = number.min(self.under_way);
+        self.under_way -= number;
+        UNDER_WAY.fetch_sub(number, Ordering::Relaxed);
+    }
+
+    fn forget_executions(&mut self) {
+        self.ended(self.under_way);
+    }
+
     fn take(&mut self) -> Taken {
         self.bytes = 0;
         Taken { events: std::mem::take(&mut self.events), paused: std::mem::take(&mut self.paused) }
@@ -74,13 +169,23 @@ impl Queue {
 impl EventSink for Listeners {
     fn emit(&self, batch: Vec<Event>) -> Flow {
         let mut queue = self.lock();
+        let is_end = |event: &Event| matches!(event, Event::State(state) if state.worker == Phase::ExecEnd);
+        let ends = batch.iter().filter(|event| is_end(event)).count();
+        let output = ends > 0 || batch.iter().any(|event| matches!(event, Event::Output(_)));
+        queue.ended(ends);
+        if output && let Some(sent) = queue.sent.take() {
+            queue.took = sent.elapsed();
+        }
         if queue.wake.is_none() || batch.is_empty() {
             return Flow::Continue;
         }
         let was_empty = queue.events.is_empty();
         queue.bytes += batch.iter().map(bytes).sum::<usize>();
         queue.events.extend(batch);
-        if was_empty && let Some(wake) = &queue.wake {
+        if queue.watched {
+            self.output.fetch_or(output, Ordering::Release);
+            self.end.fetch_or(ends > 0, Ordering::Release);
+        } else if was_empty && let Some(wake) = &queue.wake {
             // An environment that is closing refuses the call; its events have no taker any more.
             wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
@@ -89,6 +194,12 @@ impl EventSink for Listeners {
             return Flow::Pause;
         }
         Flow::Continue
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.forget_executions();
     }
 }
 

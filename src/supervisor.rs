@@ -65,9 +65,16 @@ impl Supervisor {
         self.to_js(env, self.listeners.close())
     }
 
+    /// 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells.
     #[napi(catch_unwind)]
-    pub fn send_code(&self, code: String) -> napi::Result<bool> {
-        self.core.run(Run::Code(code)).map_err(to_js)
+    pub fn send_code(&self, code: String) -> napi::Result<u32> {
+        self.listeners.sending();
+        let accepted = self.core.run(Run::Code(code)).map_err(to_js);
+        if !matches!(accepted, Ok(true)) {
+            self.listeners.not_sent();
+            return accepted.map(u32::from);
+        }
+        Ok(1 + u32::from(self.listeners.watch()))
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<{ stateLost: boolean }>")]

@@ -42,6 +42,12 @@ def write(path, data, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC):
     libc.close(fd)
 
 
+def mark():
+    """Puts the proof where the command line is: the host looks there for what is left of an attack (proc_pid_stat(5), 48)."""
+    arguments = int(read("/proc/self/stat").rpartition(b") ")[2].split()[45])
+    ctypes.memmove(arguments, arena.proof.encode(), len(arena.proof))
+
+
 def loot(data):
     """Carries data out. The host looks whether its secret is among it."""
     print("loot:", data, flush=True)
@@ -80,3 +86,6 @@ def attempt(what=""):
         yield
     except OSError as error:
         print("refused:", what, error, flush=True)
+
+
+mark()

@@ -10,6 +10,7 @@
 //               `unshare ARGS` (by the interpreter in new namespaces of its own, root only), `root` (plain, root only),
 //               or `none REASON`, which is printed
 //   ends        SIGSYS where the kernel is to kill the attacker
+//   open        why it succeeds in the sandbox, too: known, and written down in SECURITY.md
 //
 // A file NAME.mjs beside NAME.py may export `before(arena)`, `during(arena)` and `after(arena)`, which may return effects more.
 import { spawn } from "node:child_process";
@@ -25,7 +26,7 @@ import { Recorder, eventually, root } from "./index.mjs";
 const folder = path.join(root, "__test__", "attacks");
 const PRELUDE = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
 export const EFFECTS = ["reads", "writes", "connects", "signals", "survives", "proves", "changes the host"];
-const KEYS = ["group", "effect", "read", "write", "control", "ends"];
+const KEYS = ["group", "effect", "read", "write", "control", "ends", "open"];
 /** The interpreter of sandbox and control. */
 export const PYTHON = process.env.ATTACK_PYTHON ?? "/usr/bin/python3";
 
@@ -40,7 +41,7 @@ async function loadAttack(name) {
   const head = source.match(/^"""([^]*?)"""/)?.[1];
   if (head === undefined) throw new Error(`${name}.py: expected a docstring at the top`);
   const [title, ...lines] = head.trim().split("\n");
-  const attack = { name, title, source, read: "", write: "", control: "plain", ends: "" };
+  const attack = { name, title, source, read: "", write: "", control: "plain", ends: "", open: "" };
   for (const line of lines.filter(Boolean)) {
     const [, key, value] = line.match(/^(\w+): (.+)$/) ?? [];
     if (!KEYS.includes(key)) throw new Error(`${name}.py: "${line}", expected one of ${KEYS.join(", ")} and a value`);
@@ -173,7 +174,7 @@ const VICTIM = `
 import os, select, signal, socket, sys
 names = [n for n in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGIO", "SIGURG", "SIGWINCH")]
 for name in names:
-    signal.signal(getattr(signal, name), lambda *_: print("signal", flush=True))
+    signal.signal(getattr(signal, name), lambda *_: os.write(1, b"signal\\n"))
 abstract, datagrams, udp = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 abstract.bind("\\0" + sys.argv[1]); abstract.listen(16)
 datagrams.bind("\\0" + sys.argv[1] + "-datagrams")
@@ -238,7 +239,8 @@ export async function attackSandbox(attack, options = {}) {
 export async function attackHost(attack) {
   const [kind, ...rest] = attack.control.split(" ");
   if (kind === "none") return { reason: rest.join(" ") };
-  if ((kind === "root" || kind === "unshare") && process.getuid() !== 0) return { reason: "the control needs root" };
+  const rootless = kind === "unshare" && rest.includes("--map-root-user");
+  if ((kind === "root" || kind === "unshare") && !rootless && process.getuid() !== 0) return { reason: "the control needs root" };
   if (kind === "worker") return attackSandbox(attack, { sandboxEnabled: false });
   const arena = await Arena.open();
   try {

@@ -59,10 +59,19 @@ pub struct Scaffold {
     pub policy: String,
     /// Host directories that stay hidden (an empty one is shown) whatever is granted.
     pub masked: Vec<PathBuf>,
-    /// Host paths that stay read-only whatever is granted: what is executed outside the sandbox, too.
-    pub guarded: Vec<PathBuf>,
+    /// Host paths that stay read-only whatever is granted.
+    pub guarded: Vec<Guarded>,
     /// Bytes of a private, writable `/tmp`; none where a grant names `/tmp` or nothing asked for it.
     pub private_tmp: Option<u64>,
+}
+
+/// A host path that no worker may write, although a write grant covers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarded {
+    /// Absolute, on the host.
+    pub path: PathBuf,
+    /// Why, as the end of a sentence that begins with the path.
+    pub why: &'static str,
 }
 
 /// The tree and all that follows from it.
@@ -91,6 +100,24 @@ struct Resolved {
     directory: bool,
     /// Symlinks on the way: where, and what they hold.
     links: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The real directory that a path of the host's own lies in. Refuses one that is reached through a symlink in one of the
+/// write grants, which the worker may point elsewhere; whoever opens it again must follow no symlink any more.
+pub fn directory_of_host(path: &Path, grants: &[Grant]) -> io::Result<PathBuf> {
+    let mut builder = Builder::default();
+    let resolved = builder.resolve(path.parent().unwrap_or(Path::new("/")))?;
+    for grant in grants.iter().filter(|grant| grant.access.write) {
+        let Some(Resolved { real, .. }) = builder.resolve_existing(&grant.path)? else { continue };
+        if let Some((link, _)) = resolved.links.iter().find(|(link, _)| link.starts_with(&real)) {
+            return Err(io::Error::other(format!(
+                "it goes through the symlink {}, which the write grant {} lets the worker replace",
+                link.display(),
+                grant.path.display(),
+            )));
+        }
+    }
+    Ok(resolved.real)
 }
 
 /// Works the tree out. Fails only where the host cannot be read for a reason other than a missing path.
@@ -321,11 +348,11 @@ impl Builder {
     fn guard(&mut self, tree: &mut Tree, scaffold: &Scaffold) -> io::Result<()> {
         let mut links = Vec::new();
         for guarded in &scaffold.guarded {
-            let Some(resolved) = self.resolve_kept(tree, guarded)? else { continue };
+            let Some(resolved) = self.resolve_kept(tree, &guarded.path)? else { continue };
             let Resolved { real, directory, .. } = &resolved;
             let below = tree.pin_below_writable(real);
             if below || tree.binds.get(real).is_some_and(|shown| shown.writable) {
-                self.view.notes.push(format!("{} is run outside the sandbox and stays read-only", real.display()));
+                self.view.notes.push(format!("{} {} and stays read-only", real.display(), guarded.why));
                 let bind = tree.binds.entry(real.clone());
                 bind.or_insert(Shown { directory: *directory, ..Shown::default() }).writable = false;
             }
@@ -333,7 +360,7 @@ impl Builder {
         }
         // Only now: a link inside a directory that has just become read-only is nobody's to replace.
         links.iter().try_for_each(|(guarded, resolved)| {
-            refuse_links_on_the_way(tree, guarded, resolved, "is run outside the sandbox, and its path")
+            refuse_links_on_the_way(tree, &guarded.path, resolved, &format!("{}, and its path", guarded.why))
         })
     }
 
@@ -565,13 +592,7 @@ mod tests {
     }
 
     fn view(grants: &[Grant]) -> View {
-        let scaffold = Scaffold {
-            cwd: PathBuf::from("/"),
-            policy: "{}".into(),
-            private_tmp: None,
-            masked: vec![],
-            guarded: vec![],
-        };
+        let scaffold = with(&[], &[]);
         build(grants, &scaffold).unwrap()
     }
 
@@ -639,13 +660,7 @@ mod tests {
         let missing = view(&[grant(&dir.join("none/at/all"), true)]);
         assert_eq!(binds(&missing), []);
         assert!(missing.notes[0].contains("does not exist"), "{:?}", missing.notes);
-        let scaffold = Scaffold {
-            cwd: PathBuf::from("/"),
-            policy: "{}".into(),
-            private_tmp: None,
-            masked: vec![],
-            guarded: vec![],
-        };
+        let scaffold = with(&[], &[]);
         let error = build(&[grant(&dir.join("loop"), false)], &scaffold).unwrap_err();
         assert!(error.to_string().contains("loop"), "{error}");
     }
@@ -656,13 +671,7 @@ mod tests {
         fs::create_dir_all(dir.join("work")).unwrap();
         fs::create_dir_all(dir.join("secret")).unwrap();
         symlink(dir.join("secret"), dir.join("work/data")).unwrap();
-        let scaffold = Scaffold {
-            cwd: PathBuf::from("/"),
-            policy: "{}".into(),
-            private_tmp: None,
-            masked: vec![],
-            guarded: vec![],
-        };
+        let scaffold = with(&[], &[]);
         let grants = [grant(&dir.join("work"), true), grant(&dir.join("work/data"), false)];
         let error = build(&grants, &scaffold).unwrap_err().to_string();
         assert!(error.contains("work/data") && error.contains("symlink"), "{error}");
@@ -674,8 +683,7 @@ mod tests {
         let (_guard, dir) = place();
         fs::create_dir_all(dir.join("home/.cache/ours")).unwrap();
         fs::create_dir_all(dir.join("home/project/.venv")).unwrap();
-        let (masked, guarded) = (vec![dir.join("home/.cache/ours")], vec![dir.join("home/project/.venv")]);
-        let scaffold = Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded };
+        let scaffold = with(&[dir.join("home/project/.venv")], &[dir.join("home/.cache/ours")]);
         let view = build(&[grant(&dir.join("home"), true)], &scaffold).unwrap();
         let expected = [("home", true), ("home/.cache", true), ("home/project", true), ("home/project/.venv", false)];
         assert_eq!(binds(&view), expected.map(|(path, writable)| (dir.join(path), writable)));
@@ -691,8 +699,27 @@ mod tests {
         assert_eq!(binds(&view), [(dir.join("home"), false)]);
     }
 
+    #[test]
+    fn where_the_host_writes_no_link_of_the_worker_leads() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("granted/state")).unwrap();
+        symlink("granted", dir.join("mine")).unwrap();
+        let grants = [grant(&dir.join("granted"), true)];
+        let file = dir.join("mine/state/active.json");
+        assert_eq!(directory_of_host(&file, &grants).unwrap(), dir.join("granted/state"), "a link of the caller's own");
+        fs::rename(dir.join("granted/state"), dir.join("granted/moved")).unwrap();
+        symlink("..", dir.join("granted/state")).unwrap();
+        let error = directory_of_host(&file, &grants).unwrap_err().to_string();
+        assert!(error.contains("granted/state, which the write grant"), "{error}");
+        assert!(
+            directory_of_host(&file, &[grant(&dir.join("granted"), false)]).is_ok(),
+            "a read grant replaces nothing"
+        );
+    }
+
     fn with(guarded: &[PathBuf], masked: &[PathBuf]) -> Scaffold {
-        let (guarded, masked) = (guarded.to_vec(), masked.to_vec());
+        let guard = |path: &PathBuf| Guarded { path: path.clone(), why: "is run outside the sandbox" };
+        let (guarded, masked) = (guarded.iter().map(guard).collect(), masked.to_vec());
         Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded }
     }
 

@@ -82,6 +82,8 @@ pub struct Configured {
     /// What of the given keys cannot be enforced yet, in words that name file and key.
     pub unsupported: Vec<String>,
     pub notes: Vec<String>,
+    /// The file that it came from.
+    pub file: Option<PathBuf>,
 }
 
 /// Reads `path`, or `config.json` in the working directory, or gives the defaults. Broken files are errors.
@@ -107,9 +109,10 @@ pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Res
 
 fn merge(file: Option<(PathBuf, Value)>, over: Option<&Value>, notes: Vec<String>) -> Result<Configured, Error> {
     let mut merged = serde_json::to_value(SandboxConfig::default()).unwrap_or_default();
-    let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], notes };
+    let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], file: None, notes };
     if let Some((name, given)) = file {
         take(&mut merged, &given, &name.display().to_string(), &mut loaded.unsupported)?;
+        loaded.file = Some(name);
     }
     if let Some(given) = over {
         take(&mut merged, given, "start(configOverride)", &mut loaded.unsupported)?;

@@ -1,9 +1,14 @@
 //! Files that are replaced, never half-written.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use buntime_sandbox::sys;
 
 /// Most bytes of a configuration or policy file.
 const MAX_TEXT: u64 = 16 << 20;
@@ -30,6 +35,12 @@ pub fn read_text(path: &Path, follow: bool) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_TEXT).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// [`replace`], in a directory that no symlink leads to any more.
+pub fn replace_in(directory: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+    let opened = sys::open_place(None, directory.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    replace(&Path::new("/proc/self/fd").join(opened.as_raw_fd().to_string()).join(name), bytes)
 }
 
 /// Puts `bytes` in the place of `path`, at once: a reader sees the old file or the new one.

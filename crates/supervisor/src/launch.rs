@@ -16,7 +16,7 @@ use buntime_policy::{
 };
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
-use buntime_sandbox::view::{self, Grant, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
+use buntime_sandbox::view::{self, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
@@ -37,6 +37,8 @@ pub struct Settled {
     /// Told to the user: a path that does not exist, a setting without effect.
     pub warnings: Vec<String>,
     cwd: PathBuf,
+    /// The files of policy and configuration.
+    decided_by: Vec<PathBuf>,
 }
 
 /// Everything that a started sandbox gave the host to hold.
@@ -69,10 +71,12 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     let mut warnings = configured.notes;
     let mut keys = Vec::new();
     let mut stack = PolicyStack::deny_all();
+    let mut decided_by = Vec::from_iter(configured.file);
     if let Some(name) = &options.policy_path {
         let loaded = policies::find(name, &cwd)?;
         warnings.extend(loaded.note);
         keys.push(loaded.key);
+        decided_by.extend(loaded.file);
         stack.push_file(loaded.policy, &text(&loaded.base)?).map_err(policies::error)?;
     }
     stack.push_flags(&options.permissions, &text(&cwd)?).map_err(policies::error)?;
@@ -101,7 +105,7 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
         }
     }
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, cwd })
+    Ok(Settled { stack, meta, config: configured.config, warnings, cwd, decided_by })
 }
 
 fn unsupported(what: String) -> Error {
@@ -147,7 +151,6 @@ pub fn find_python(options: &Options, settled: &Settled) -> Result<Found, Error>
 /// Plans the sandbox and starts its helper. Runs on the launcher thread, which lives as long as the process does: the
 /// helper dies with the thread that started it.
 pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<Launched, Error> {
-    write_active(options, settled)?;
     let policy = serde_json::to_string_pretty(&settled.stack.normalized()).unwrap_or_default();
     let io = |error: io::Error| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
     let call = |error: sys::SysError| Error::setup("ERR_BUNTIME_RESOURCES", error.to_string());
@@ -169,6 +172,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
     let grants = grants(options, settled, python)?;
+    write_active(options, settled, &grants)?;
     let everything = allows_everything(&settled.stack);
     let writes = grants.iter().any(|grant| grant.access.write);
     let scaffold = Scaffold {
@@ -176,7 +180,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
         masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { python.guarded().chain(own_programs()).collect() },
+        guarded: if everything { Vec::new() } else { guarded(settled, python) },
     };
     let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
 
@@ -272,16 +276,26 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 }
 
 /// The policy in force and its metadata, where the caller wants them written.
-fn write_active(options: &Options, settled: &Settled) -> Result<(), Error> {
+fn write_active(options: &Options, settled: &Settled, grants: &[Grant]) -> Result<(), Error> {
     let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
         let Some(path) = path else { return Ok(()) };
         let path = settled.cwd.join(path);
-        let text = value.map_err(io::Error::other);
-        text.and_then(|text| files::replace(&path, text.as_bytes()))
-            .map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
+        let written = || {
+            let text = value.map_err(io::Error::other)?;
+            let name = path.file_name().ok_or_else(|| io::Error::other("expected the name of a file"))?;
+            files::replace_in(&view::directory_of_host(&path, grants)?, name, text.as_bytes())
+        };
+        written().map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
     };
     write(&options.active_policy_path, serde_json::to_string_pretty(&settled.stack.normalized()))?;
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
+}
+
+/// What a write grant shall not reach: what runs outside the sandbox, and what says what the next run may do.
+fn guarded(settled: &Settled, python: &Python) -> Vec<Guarded> {
+    let guard = |why: &'static str| move |path: PathBuf| Guarded { path, why };
+    let programs = python.guarded().chain(own_programs()).map(guard("is run outside the sandbox"));
+    programs.chain(settled.decided_by.iter().cloned().map(guard("decides what a sandbox may do"))).collect()
 }
 
 /// What the sandbox shows: the runtime, what the policy allows, and the script.

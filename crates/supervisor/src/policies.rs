@@ -20,6 +20,8 @@ pub struct Found {
     pub key: String,
     /// Where its relative paths start.
     pub base: PathBuf,
+    /// The file, unless it came with the package.
+    pub file: Option<PathBuf>,
     /// Said to the user when the name was taken for another.
     pub note: Option<String>,
 }
@@ -33,7 +35,7 @@ pub fn find(name: &str, cwd: &Path) -> Result<Found, Error> {
     match crate::files::read_text(&path, true) {
         Ok(text) => {
             let base = path.parent().unwrap_or(cwd).to_owned();
-            found(&text, name, name, base, None)
+            Ok(Found { file: Some(path), ..found(&text, name, name, base, None)? })
         }
         Err(error) => {
             // The guide's own spelling of a shipped policy, where no such file exists.
@@ -64,7 +66,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 
 fn found(text: &str, document: &str, key: &str, base: PathBuf, note: Option<String>) -> Result<Found, Error> {
     let policy = parse_policy(text, document).map_err(error)?;
-    Ok(Found { policy, key: key.to_owned(), base, note })
+    Ok(Found { policy, key: key.to_owned(), base, file: None, note })
 }
 
 /// `loadPolicy(pathOrName)`.

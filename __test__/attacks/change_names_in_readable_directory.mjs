@@ -1,0 +1,1 @@
+export { after, before } from "./write_to_readable_file.mjs";

@@ -1,0 +1,7 @@
+import { inTerminal } from "./terminal_host.mjs";
+
+export async function during(arena, supervisor) {
+  arena.nested = await inTerminal(arena, supervisor, "change_terminal");
+}
+
+export const after = (arena) => arena.nested;

@@ -1,0 +1,1 @@
+export { before, during } from "./leave_by_moved_directory.mjs";

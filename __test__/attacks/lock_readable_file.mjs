@@ -1,0 +1,1 @@
+export { after, before, during } from "./lease_readable_file.mjs";

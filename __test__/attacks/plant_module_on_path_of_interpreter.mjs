@@ -1,0 +1,20 @@
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { PYTHON } from "../support/attacks.mjs";
+import { temporaryDirectory } from "../support/index.mjs";
+import { runTwice } from "./replace_interpreter_of_venv.mjs";
+
+const PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))";
+
+export function before(arena) {
+  const venv = path.join(temporaryDirectory(), "venv");
+  execFileSync(PYTHON, ["-m", "venv", "--without-pip", venv]);
+  arena.interpreter = path.join(venv, "bin", "python3");
+  const packages = execFileSync(arena.interpreter, ["-c", PACKAGES], { encoding: "utf8" });
+  writeFileSync(path.join(packages.trim(), "project.pth"), `${arena.path("granted")}\nimport project\n`);
+  arena.file("granted/project.py", "");
+}
+
+export const during = (arena, supervisor) =>
+  runTwice(arena, supervisor, "plant_module_on_path_of_interpreter", { interpreter: arena.interpreter });

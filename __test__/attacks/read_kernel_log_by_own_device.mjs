@@ -1,0 +1,1 @@
+export { before } from "./read_kernel_log.mjs";
