@@ -1,9 +1,11 @@
-// Programs that nobody here wrote, bare and in the sandbox, with read access to their data and nothing else: the results must be
-// the same. `node scripts/real-programs.mjs [PYTHON]`, after `npm install`; a few minutes, and packages from PyPI.
+// Programs that nobody here wrote, bare and in the sandbox, with read access to their data and nothing else. Each test must end
+// the same way in both, save those whose own message says that they were denied something: to execute a program, to write a file.
+//
+//   node scripts/real-programs.mjs [PYTHON]     after `npm install`; some minutes, and packages from PyPI
 //
 // PYTHON needs the `test` package of the standard library (Debian: libpython3-testsuite).
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -12,23 +14,55 @@ import { Failure, main, platformDir, run } from "./lib.mjs";
 const cli = path.join(platformDir, "python-ipc-bun");
 const base = process.argv[2] ?? "python3";
 
-const unittests = (...modules) => `import unittest; unittest.main(module=None, argv=["unittest", ${modules.map((name) => `"test.${name}"`).join(", ")}])`;
-// No cache and no plugins, which would want to write; the order of the tests is the files' own.
-const pytest = (...args) => `import pytest, sys; sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", ${args.map((arg) => JSON.stringify(arg)).join(", ")}]))`;
+/** Runs tests, and prints one line for each: how it ended, its name, and whether its message tells of a denial. */
+const UNITTEST = `
+import sys, unittest
+DENIED = ("NotCapable", "Function not implemented", "Operation not permitted", "Permission denied", "Read-only file system",
+          "No usable temporary directory", "Protocol not supported", "Address family not supported")
+class Result(unittest.TestResult):
+    def say(self, how, test, text=""):
+        denied = "denied" if any(word in text for word in DENIED) else ""
+        print(how, test.id(), denied)
+    def addSuccess(self, test): self.say("ok", test)
+    def addSkip(self, test, reason): self.say("skipped", test)
+    def addFailure(self, test, error): self.say("failed", test, self._exc_info_to_string(error, test))
+    def addError(self, test, error): self.say("failed", test, self._exc_info_to_string(error, test))
+    def addExpectedFailure(self, test, error): self.say("ok", test)
+unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:]).run(Result())
+`;
+/** The same for pytest. */
+const PYTEST = `
+import sys, pytest
+class Lines:
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" or report.outcome != "passed":
+            text = str(report.longrepr)
+            denied = any(word in text for word in ("NotCapable", "not permitted", "Function not implemented", "Permission denied"))
+            print(report.outcome, report.nodeid.replace(" ", "_"), "denied" if denied and report.outcome == "failed" else "")
+pytest.main(["-q", "-s", "-p", "no:terminal", "-p", "no:cacheprovider", "--pyargs", *sys.argv[1:]], plugins=[Lines()])
+`;
 
 const programs = (data) => [
-  ["CPython: json", unittests("test_json")],
-  ["CPython: re", unittests("test_re")],
-  ["CPython: decimal", unittests("test_decimal")],
-  ["CPython: collections", unittests("test_collections")],
-  ["CPython: asyncio", unittests(...["futures", "locks", "queues", "taskgroups", "timeouts", "runners"].map((name) => `test_asyncio.test_${name}`))],
-  ["CPython: itertools, functools, dataclasses, typing", unittests("test_itertools", "test_functools", "test_dataclasses", "test_typing")],
-  ["CPython: struct, zlib, hashlib, math, statistics", unittests("test_struct", "test_zlib", "test_hashlib", "test_math", "test_statistics")],
-  ["CPython: threading primitives, contextlib, weakref, gc", unittests("test_contextlib", "test_weakref", "test_queue", "test_sched")],
-  ["numpy: core numerics", pytest("--pyargs", "numpy._core.tests.test_numeric", "numpy.linalg.tests.test_linalg", "numpy.fft")],
-  ["pandas: frames and CSV", `import pandas as pd\nframe = pd.read_csv(${JSON.stringify(path.join(data, "data.csv"))})\nprint(frame.groupby("kind").agg(["mean", "sum"]).round(6).to_string())\nprint(frame.describe().round(6).to_string())`],
-  ["pandas: its own tests of groupby", pytest("--pyargs", "pandas.tests.groupby.test_counting", "pandas.tests.reshape.test_cut")],
-  ["sympy: integrals", `from sympy import *\nx = symbols("x")\nfor f in (sin(x)**2, exp(-x**2), 1/(1+x**4), x*log(x), sqrt(1-x**2), 1/(x**3+1), atan(x), exp(x)*cos(x), x**5*exp(-x), 1/(x*sqrt(x**2-1))):\n    print(f, "->", integrate(f, x))\nprint(integrate(exp(-x**2), (x, -oo, oo)), integrate(sin(x)/x, (x, 0, oo)))`],
+  ["CPython: json, re, decimal", UNITTEST, ["test.test_json", "test.test_re", "test.test_decimal"]],
+  ["CPython: collections, itertools, functools, typing", UNITTEST, ["test.test_collections", "test.test_itertools", "test.test_functools", "test.test_typing", "test.test_dataclasses"]],
+  ["CPython: asyncio", UNITTEST, ["futures", "locks", "queues", "taskgroups", "timeouts", "runners"].map((name) => `test.test_asyncio.test_${name}`)],
+  ["CPython: struct, zlib, hashlib, math, statistics", UNITTEST, ["test.test_struct", "test.test_zlib", "test.test_hashlib", "test.test_math", "test.test_statistics"]],
+  ["CPython: contextlib, weakref, queue, sched", UNITTEST, ["test.test_contextlib", "test.test_weakref", "test.test_queue", "test.test_sched"]],
+  ["CPython: io, tempfile, pathlib, shutil", UNITTEST, ["test.test_io", "test.test_tempfile", "test.test_pathlib", "test.test_shutil"]],
+  ["CPython: threading, sqlite3, pickle, csv", UNITTEST, ["test.test_queue", "test.test_sqlite3", "test.test_pickle", "test.test_csv"]],
+  ["numpy: core and linear algebra", PYTEST, ["numpy._core.tests.test_numeric", "numpy.linalg.tests.test_linalg", "numpy.fft"]],
+  ["pandas: counting and cutting", PYTEST, ["pandas.tests.groupby.test_counting", "pandas.tests.reshape.test_cut"]],
+  ["pandas: frames from a CSV", `
+import pandas as pd
+frame = pd.read_csv(${JSON.stringify(path.join(data, "data.csv"))})
+print(frame.groupby("kind").agg(["mean", "sum"]).round(6).to_string())
+print(frame.describe().round(6).to_string())`, []],
+  ["sympy: integrals", `
+from sympy import *
+x = symbols("x")
+for f in (sin(x)**2, exp(-x**2), 1/(1+x**4), x*log(x), sqrt(1-x**2), 1/(x**3+1), atan(x), exp(x)*cos(x), x**5*exp(-x), 1/(x*sqrt(x**2-1))):
+    print(f, "->", integrate(f, x))
+print(integrate(exp(-x**2), (x, -oo, oo)), integrate(sin(x)/x, (x, 0, oo)))`, []],
 ];
 
 main(async () => {
@@ -37,22 +71,25 @@ main(async () => {
     console.log("making a virtual environment with numpy, pandas, sympy");
     run(base, ["-m", "venv", path.join(place, "venv")]);
     const python = path.join(place, "venv", "bin", "python");
-    run(python, ["-m", "pip", "install", "--quiet", "numpy", "pandas", "sympy", "pytest", "hypothesis"]);
+    run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy", "pandas", "sympy", "pytest", "hypothesis"]);
     const data = path.join(place, "data");
-    spawnSync("mkdir", [data]);
+    mkdirSync(data);
     const rows = Array.from({ length: 5000 }, (_, i) => `${"abcde"[i % 5]},${(i * 7919) % 1000},${Math.sin(i).toFixed(6)}`);
     writeFileSync(path.join(data, "data.csv"), `kind,whole,real\n${rows.join("\n")}\n`);
-    let different = 0;
-    for (const [name, code] of programs(data)) {
-      const bare = execute(python, ["-c", code], place);
-      const inside = execute(cli, ["run", "--interpreter", python, `--allow-read=${data}`, "-c", code], place);
-      const same = bare.status === inside.status && bare.text === inside.text;
-      if (!same) different += 1;
-      const said = bare.text.trim().split("\n").at(-1);
-      console.log(`${same ? "same     " : "DIFFERENT"} ${name.padEnd(54)} bare ${bare.seconds} s, sandbox ${inside.seconds} s: ${said}`);
-      if (!same) console.log(difference(bare, inside));
+    // Private scratch space; nothing of the host's.
+    const config = path.join(place, "config.json");
+    writeFileSync(config, '{"filesystem": {"allow_write": true}}');
+    let wrong = 0;
+    for (const [name, code, args] of programs(data)) {
+      const bare = execute(python, ["-c", code, ...args], data);
+      const inside = execute(cli, ["run", "--interpreter", python, `--allow-read=${data}`, "--config", config, "-c", code, ...args], data);
+      const { same, denied, others } = compare(bare.stdout, inside.stdout);
+      if (others.length > 0 || same === 0) wrong += 1;
+      console.log(`${others.length > 0 || same === 0 ? "DIFFERENT" : "same     "} ${name.padEnd(52)} ${same} lines the same, ${denied.length} denied; bare ${bare.seconds} s, sandbox ${inside.seconds} s`);
+      for (const line of others.slice(0, 40)) console.log(`  ${line}`);
+      if (others.length > 0) console.log(inside.stderr.split("\n").slice(-12).join("\n"));
     }
-    if (different > 0) throw new Failure(`${different} programs differ`);
+    if (wrong > 0) throw new Failure(`${wrong} programs differ`);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
@@ -61,21 +98,21 @@ main(async () => {
 function execute(command, args, cwd) {
   const before = Date.now();
   // Set and dict orders are to be the same on both sides.
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, PYTHONHASHSEED: "0" };
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd, env, maxBuffer: 1 << 28 });
-  return { status, text: normal(stdout + stderr), seconds: ((Date.now() - before) / 1000).toFixed(1) };
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, PYTHONHASHSEED: "0", LANG: "C.UTF-8" };
+  const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd, env, maxBuffer: 1 << 28 });
+  return { stdout, stderr, seconds: ((Date.now() - before) / 1000).toFixed(1) };
 }
 
-/** What a run says, without times and addresses. */
-function normal(text) {
-  return text
-    .replace(/in \d+\.\d+s( \(\d+:\d+:\d+\))?/g, "in T")
-    .replace(/0x[0-9a-f]{6,}/g, "0xA")
-    .replace(/\[ *\d+%\]/g, "");
-}
-
-function difference(bare, inside) {
-  const there = new Set(bare.text.split("\n"));
-  const lines = inside.text.split("\n").filter((line) => !there.has(line));
-  return `  exit ${bare.status} bare, ${inside.status} in the sandbox; only there:\n${lines.slice(0, 40).map((line) => `    ${line}`).join("\n")}`;
+/** Lines of both, and those of one alone: denied in the sandbox, where it says so, or different for no such reason. */
+function compare(bare, inside) {
+  const count = (text) => text.split("\n").map((line) => line.trimEnd().replace(/0x[0-9a-f]+/g, "0xA")).filter(Boolean);
+  const [there, here] = [count(bare), new Set(count(inside))];
+  const missing = there.filter((line) => !here.has(line));
+  const name = (line) => line.split(" ")[1];
+  const denied = new Set([...here].filter((line) => line.endsWith(" denied")).map(name));
+  return {
+    same: there.length - missing.length,
+    denied: missing.filter((line) => denied.has(name(line))),
+    others: missing.filter((line) => !denied.has(name(line))).map((line) => `${line}   (sandbox: ${[...here].find((other) => name(other) === name(line)) ?? "nothing"})`),
+  };
 }
