@@ -680,6 +680,8 @@ class LazyModules:
                         "site": load_site}
         if sys.version_info >= (3, 14):
             self.patches["multiprocessing.context"] = self.multiprocessing
+        if sys.version_info >= (3, 15):
+            self.patches["traceback"] = self.traceback
 
     def find_spec(self, name, path=None, target=None):
         patch = self.patches.pop(name, None)
@@ -693,6 +695,10 @@ class LazyModules:
     def linecache(self, module):
         for name in session.sources:
             session.show_source(name, module)
+
+    def traceback(self, module):
+        # It advises whoever misses a module to do without our -S.
+        module.sys = Changed(sys, flags=Changed(sys.flags, no_site=0))
 
     def multiprocessing(self, module):
         # The default of 3.14, forkserver, needs exec.
@@ -761,13 +767,14 @@ def enter_environment():
         return
 
 
-class Flags(tuple):
-    """`sys.flags` without our -S: since 3.15 a traceback advises whoever misses a module to do without it."""
+class Changed:
+    """`real`, save for some attributes."""
 
-    no_site, real = 0, sys.flags
+    def __init__(self, real, **changed):
+        vars(self).update(changed, real=real)
 
     def __getattr__(self, name):
-        return getattr(self.real, name)
+        return getattr(vars(self)["real"], name)
 
 
 class SiteBuiltin:
@@ -1189,8 +1196,6 @@ def install(policy, session):
     sys.meta_path.insert(0, LazyModules())
     sys.meta_path.append(lazy_site)
     enter_environment()
-    if sys.version_info >= (3, 15):
-        sys.flags = Flags(sys.flags)
     # asyncio and others compare with the default handler: ours takes its place before `signal` copies the name.
     _signal.default_int_handler = session.on_interrupt
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)

@@ -16,7 +16,8 @@ export async function sandboxes(runs, { cache = temporaryDirectory(), env = {} }
 
 export const sandbox = async (run, options) => (await sandboxes([run], options))[0];
 
-const HOST = `
+/** The process of its own: runs as JSON in, results as JSON out; after an import of `Supervisor`. */
+export const HOST = `
 const results = [];
 for (const { code, ...options } of JSON.parse(process.argv[2])) {
   const supervisor = new Supervisor(options);
