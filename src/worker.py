@@ -676,9 +676,12 @@ class LazyModules:
     """A meta path finder, first in line, for the few modules that must know of us when they are first imported."""
 
     def __init__(self):
-        self.patches = {"linecache": self.linecache, "importlib.metadata": load_site, "pkgutil": load_site}
+        self.patches = {"linecache": self.linecache, "importlib.metadata": load_site, "pkgutil": load_site,
+                        "site": load_site}
         if sys.version_info >= (3, 14):
             self.patches["multiprocessing.context"] = self.multiprocessing
+        if sys.version_info >= (3, 15):
+            self.patches["traceback"] = self.traceback
 
     def find_spec(self, name, path=None, target=None):
         patch = self.patches.pop(name, None)
@@ -693,6 +696,10 @@ class LazyModules:
         for name in session.sources:
             session.show_source(name, module)
 
+    def traceback(self, module):
+        # It advises whoever misses a module to do without our -S.
+        module.sys = Changed(sys, flags=Changed(sys.flags, no_site=0))
+
     def multiprocessing(self, module):
         # The default of 3.14, forkserver, needs exec.
         module._default_context = module.DefaultContext(module._concrete_contexts["fork"])
@@ -701,10 +708,20 @@ class LazyModules:
 class LazySite:
     """A meta path finder, last in line: a module that nobody has found may be in site-packages, which -S left out."""
 
+    # What asyncio, subprocess, shutil, platform and others try to import, to see whether this is Windows.
+    NEVER_HERE = frozenset(("_winapi", "_wmi", "msvcrt", "nt", "winreg"))
+
     def find_spec(self, name, path=None, target=None):
-        if path is not None or not load_site():
+        if path is not None or name in self.NEVER_HERE or name == "org" and self.pickle_looks_for_jython():
+            return None
+        if not load_site():
             return None
         return find_spec_after(None, name, path, target)
+
+
+    def pickle_looks_for_jython(self):
+        """Up to Python 3.11. Anybody else means a package of that name."""
+        return getattr(getattr(sys.modules.get("pickle"), "__spec__", None), "_initializing", False)
 
 
 def find_spec_after(me, name, path, target):
@@ -727,11 +744,37 @@ def load_site(_module=None):
     kept = {name: getattr(builtins, name) for name in SITE_BUILTINS if hasattr(builtins, name)}
     try:
         import site
+        if sys.version_info < (3, 14):
+            # It derives them from sys.prefix, which is not yet the environment's when Python calls it.
+            site.PREFIXES = [sys.base_prefix, sys.base_exec_prefix]
         site.main()
     finally:
         sys.path[:0] = first
         vars(builtins).update(kept)
     return True
+
+
+def enter_environment():
+    """Gives a virtual environment its `sys.prefix`, which Python before 3.14 leaves to site."""
+    directory = directory_of(absolute(sys.executable))
+    prefix = directory_of(directory)
+    for place in (directory, prefix):
+        try:
+            posix.stat(place + "/pyvenv.cfg")
+        except OSError:
+            continue
+        sys.prefix = sys.exec_prefix = prefix
+        return
+
+
+class Changed:
+    """`real`, save for some attributes."""
+
+    def __init__(self, real, **changed):
+        vars(self).update(changed, real=real)
+
+    def __getattr__(self, name):
+        return getattr(vars(self)["real"], name)
 
 
 class SiteBuiltin:
@@ -1152,6 +1195,7 @@ def install(policy, session):
         setattr(builtins, name, (Quitter if name in ("exit", "quit") else SiteBuiltin)(name))
     sys.meta_path.insert(0, LazyModules())
     sys.meta_path.append(lazy_site)
+    enter_environment()
     # asyncio and others compare with the default handler: ours takes its place before `signal` copies the name.
     _signal.default_int_handler = session.on_interrupt
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)

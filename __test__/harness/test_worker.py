@@ -689,6 +689,28 @@ class Imports(TimedTestCase):
         self.assertEqual(worker.execute("import importlib.metadata as m\nprint(m.version('fancy'))").error, "")
         self.assertEqual(bytes(worker.stdout), b"1.5\n")
 
+    def test_site_waits_for_a_module_of_its_own(self):
+        worker = self.worker()
+        worker.execute("import asyncio, ctypes, concurrent.futures, decimal, json, multiprocessing, pickle, platform, "
+                       "shutil, sqlite3, ssl, subprocess, tempfile, urllib.request, uuid, webbrowser, sys\n"
+                       "print('site' in sys.modules)")
+        worker.execute("import os, site\n"
+                       "print(all(d in sys.path for d in site.getsitepackages() if os.path.isdir(d)))")
+        self.assertEqual(bytes(worker.stdout), b"False\nTrue\n", bytes(worker.stderr))
+
+    def test_prefix_of_a_venv(self):
+        subprocess.run([PYTHON, "-m", "venv", "--without-pip", "--system-site-packages", self.folder + "/venv"],
+                       check=True, env=ENVIRONMENT)
+        worker = self.worker(python=self.folder + "/venv/bin/python3")
+        worker.execute("import sys\nprint(sys.prefix, sys.exec_prefix, 'site' in sys.modules)")
+        worker.execute("import site\nprint(*site.PREFIXES, sys.prefix)")
+        prefix = self.folder + "/venv"
+        base = sys.base_prefix
+        first, second = bytes(worker.stdout).decode().splitlines()
+        self.assertEqual(first, f"{prefix} {prefix} False", bytes(worker.stderr))
+        self.assertEqual(second, f"{prefix} {base} {base} {prefix}" if sys.version_info < (3, 14)
+                         else f"{prefix} {prefix} {base} {base} {prefix}")
+
     def test_builtins(self):
         worker = self.worker()
         worker.execute("print(exit, copyright)\nlicense\nhelp")

@@ -1,10 +1,13 @@
 //! Which Python runs the worker, and which part of the host's file system it needs to start: its closure.
 //!
-//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a shell script that picks one. So
-//! it is asked, once, with `data/probe.py`; the answer is kept for as long as the files that it hangs on stay the same.
+//! The `python3` on PATH may be anything: a binary, a link, a virtual environment's, a script that picks one (a shim of
+//! pyenv's or asdf's). A picker is asked for its pick, then the interpreter itself is asked with `data/probe.py`, in an
+//! environment like a worker's. Answers are kept for as long as the files that they hang on stay the same.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -15,10 +18,14 @@ use buntime_sandbox::view::{Grant, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::probe::Probe;
+use crate::probe::{Env, Probe};
 use crate::threads::on_launcher;
 
 const PROBE: &str = include_str!("../data/probe.py");
+/// Asks a picker which interpreter it starts.
+const PICK: &str = "import sys; print(sys.executable)";
+/// The longest picker that is read for whose it is.
+const SHIM_LENGTH: u64 = 4096;
 /// The harness that runs user code.
 const HARNESS: &str = include_str!("../../../src/worker.py");
 /// Oldest version that the harness runs on.
@@ -35,9 +42,18 @@ pub struct Python {
     /// The program that loads the executable, `PT_INTERP`; empty for a static one.
     loader: PathBuf,
     prefixes: Vec<PathBuf>,
+    /// `sys.path` without site-packages: directories, and zip files.
     stdlib: Vec<PathBuf>,
     site: Vec<PathBuf>,
+    /// Directories all of which are shown, and single files of others.
     libraries: Vec<PathBuf>,
+    /// Where a virtual environment's `pyvenv.cfg` is looked for.
+    configs: Vec<PathBuf>,
+    /// Files that the answer hangs on, once it is known.
+    decided_by: Vec<PathBuf>,
+    /// Their states, when it was asked.
+    #[serde(default)]
+    states: Vec<State>,
     /// Where it was found, before it was asked.
     #[serde(skip)]
     found: PathBuf,
@@ -71,10 +87,21 @@ pub fn find(named: Option<&Path>, cwd: &Path) -> Result<Found, Error> {
     let fingerprint = Fingerprint::of(&found, cwd).map_err(|error| {
         failed(&found, &error.to_string()).with_hint("name an executable python3 with the option `interpreter`")
     })?;
-    Ok(match cache::get(&fingerprint) {
+    Ok(match known(&fingerprint) {
         Some(known) => Found::Known(Box::new(Python { found, ..known })),
         None => Found::Unasked(Unasked { found, cwd: cwd.to_owned(), fingerprint }),
     })
+}
+
+/// The interpreter that is meant, where all that decides is as it was when it was asked.
+fn known(fingerprint: &Fingerprint) -> Option<Python> {
+    match cache::get(fingerprint)? {
+        Answer::Is(python) => Some(*python),
+        Answer::Picks(picked) => match cache::get(&Fingerprint::of_interpreter(&picked))? {
+            Answer::Is(python) => Some(*python),
+            Answer::Picks(_) => None,
+        },
+    }
 }
 
 fn failed(found: &Path, what: &str) -> Error {
@@ -91,7 +118,7 @@ impl Unasked {
         let found = self.found.clone();
         let late = |_| {
             let what = format!("no answer to the probe after {} s", limit.as_secs_f64());
-            failed(&found, &what).with_hint("it was run with -I -c, outside the sandbox, and must end by itself")
+            failed(&found, &what).with_hint("it was run with -I -S -c, outside the sandbox, and must end by itself")
         };
         tokio::time::timeout(limit, self.ask_in_turn()).await.map_err(late)?
     }
@@ -105,39 +132,71 @@ impl Unasked {
             turns.entry(self.found.clone()).or_default().clone()
         };
         let _turn = turn.lock().await;
-        if let Some(known) = cache::get(&self.fingerprint) {
+        if let Some(known) = known(&self.fingerprint) {
             return Ok(Python { found: self.found, ..known });
         }
-        let fail = |what: String| failed(&self.found, &what);
-        let (program, cwd) = (self.found.clone(), self.cwd.clone());
-        // -I: nothing of the working directory or the environment is imported by this run, which is not sandboxed.
-        let probe = on_launcher(move || Probe::start(&program, &["-I", "-c", PROBE], HARNESS.as_bytes(), &cwd)).await?;
-        let answer = probe.map_err(fail)?.answer().await.map_err(fail)?;
+        let executable = match self.fingerprint.picked_by {
+            None => self.found.clone(),
+            Some(_) => self.pick().await?,
+        };
+        let fail = |what: String| {
+            let picked =
+                if executable == self.found { String::new() } else { format!(" (picked by {})", self.found.display()) };
+            failed(&executable, &format!("{what}{picked}")).with_hint(
+                "a worker needs Python 3.9 or newer that starts by itself, without LD_* and PYTHON* variables",
+            )
+        };
+        let fingerprint = Fingerprint::of_interpreter(&executable);
+        let program = executable.clone();
+        let probe = on_launcher(move || {
+            Probe::start(&program, &["-I", "-S", "-c", PROBE], HARNESS.as_bytes(), Path::new("/"), Env::Worker)
+        });
+        let answer = probe.await?.map_err(fail)?.answer().await.map_err(fail)?;
+        let mut python = read(&answer).map_err(fail)?;
+        python.found = self.found;
         on_launcher(move || {
-            let python = self.read(&answer)?;
-            cache::put(&self.fingerprint, &python);
+            python.states = python.decided_by.iter().map(|path| State::of(path)).collect();
+            cache::put(&fingerprint, Answer::Is(Box::new(python.clone())));
             Ok(python)
         })
         .await?
     }
 
-    fn read(&self, answer: &[u8]) -> Result<Python, Error> {
-        let fail = |what: String| failed(&self.found, &what);
-        let (facts, harness) = split_line(answer).ok_or_else(|| fail("no answer to the probe".into()))?;
-        let mut python: Python =
-            serde_json::from_slice(facts).map_err(|error| fail(format!("an odd answer to the probe: {error}")))?;
-        python.harness = harness.to_vec();
-        python.found = self.found.clone();
-        if !python.executable.is_absolute() {
-            return Err(fail(format!("it says that it is {:?}", python.executable)));
+    /// Runs a picker as a shell would, in the caller's environment and the worker's directory.
+    async fn pick(&self) -> Result<PathBuf, Error> {
+        let fail = |what: String| {
+            failed(&self.found, &what).with_hint(
+                "it was run to see which Python it picks; have it pick one that is installed, or name an interpreter \
+                 with the option `interpreter`",
+            )
+        };
+        let (program, cwd) = (self.found.clone(), self.cwd.clone());
+        let probe = on_launcher(move || Probe::start(&program, &["-I", "-S", "-c", PICK], b"", &cwd, Env::Caller));
+        let answer = probe.await?.map_err(fail)?.answer().await.map_err(fail)?;
+        let (line, _) = split_line(&answer).ok_or_else(|| fail("no answer to the probe".into()))?;
+        let picked = PathBuf::from(OsStr::from_bytes(line));
+        if !picked.is_absolute() {
+            return Err(fail(format!("an odd answer to the probe: it picks {picked:?}")));
         }
-        if python.version[..2] < OLDEST[..] {
-            let [major, minor, _] = python.version;
-            return Err(fail(format!("it is Python {major}.{minor}, expected 3.9 or newer")));
-        }
-        python.site.retain(|dir| dir.is_dir());
-        Ok(python)
+        let (fingerprint, answer) = (self.fingerprint.clone(), picked.clone());
+        on_launcher(move || cache::put(&fingerprint, Answer::Picks(answer))).await?;
+        Ok(picked)
     }
+}
+
+fn read(answer: &[u8]) -> Result<Python, String> {
+    let (facts, harness) = split_line(answer).ok_or("no answer to the probe")?;
+    let mut python: Python =
+        serde_json::from_slice(facts).map_err(|error| format!("an odd answer to the probe: {error}"))?;
+    python.harness = harness.to_vec();
+    if !python.executable.is_absolute() {
+        return Err(format!("it says that it is {:?}", python.executable));
+    }
+    if python.version[..2] < OLDEST[..] {
+        let [major, minor, _] = python.version;
+        return Err(format!("it is Python {major}.{minor}, expected 3.9 or newer"));
+    }
+    Ok(python)
 }
 
 impl Python {
@@ -162,12 +221,13 @@ impl Python {
                 grant(Path::new("/").join(below), true, false);
             }
         }
-        for prefix in &self.prefixes {
-            grant(prefix.join("pyvenv.cfg"), false, false);
+        for config in &self.configs {
+            grant(config.clone(), false, false);
         }
-        // The loader's cache, certificates, time zones, the C.UTF-8 locale: data that libraries take for given.
+        // The loader's cache, the links by which Debian chooses among libraries (libblas.so.3), certificates, time zones, the C.UTF-8 locale: data that libraries take for given.
         for path in [
             "/etc/ld.so.cache",
+            "/etc/alternatives",
             "/etc/localtime",
             "/etc/ssl/certs",
             "/etc/ssl/openssl.cnf",
@@ -210,45 +270,102 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// The files that decide which interpreter a name means, and their states.
+/// A file as it is now: another one, or another content, is another state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct State {
+    path: PathBuf,
+    /// Device, inode, time (seconds, nanoseconds) and size; nothing where there is no such file.
+    stat: Option<(u64, u64, i64, i64, u64)>,
+}
+
+impl State {
+    fn of(path: &Path) -> Self {
+        let stat = std::fs::metadata(path).ok();
+        let stat = stat.map(|meta| (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
+        Self { path: path.to_owned(), stat }
+    }
+}
+
+/// What decides which interpreter a name means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Fingerprint {
     found: PathBuf,
-    /// For scripts that choose an interpreter: what they may look at besides files.
-    chosen_by: Vec<String>,
-    files: Vec<(PathBuf, u64, u64, i64, i64, u64)>,
+    /// Of a picker: what it may look at besides files.
+    picked_by: Option<Vec<(String, String)>>,
+    files: Vec<State>,
 }
 
 impl Fingerprint {
+    /// Of a file that is no interpreter by its name, it is assumed that it picks one: scripts, and mise's links to itself.
     fn of(found: &Path, cwd: &Path) -> std::io::Result<Self> {
-        let mut names = vec![found.to_owned()];
-        let mut chosen_by = Vec::new();
-        let mut start = [0; 2];
-        let mut file = crate::files::open(found, true)?;
+        let file = crate::files::open(found, true)?;
         if file.metadata()?.permissions().mode() & 0o111 == 0 {
             return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "not executable"));
         }
-        let is_script = file.read(&mut start)? == 2 && &start == b"#!";
-        if is_script {
-            // pyenv's and asdf's shims look for these files from the working directory upwards, at home, and in their
-            // roots.
-            let homes = ["HOME", "PYENV_ROOT", "ASDF_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
-            let dirs: Vec<PathBuf> = cwd.ancestors().map(Path::to_owned).chain(homes).collect();
-            for name in [".python-version", ".tool-versions", "version"] {
-                names.extend(dirs.iter().map(|dir| dir.join(name)));
-            }
-            chosen_by.push(cwd.display().to_string());
-            for name in ["PYENV_VERSION", "PYENV_ROOT", "ASDF_PYTHON_VERSION"] {
-                chosen_by.push(std::env::var(name).unwrap_or_default());
-            }
-        } else if let Some(bin) = found.parent() {
-            names.extend([bin.join("pyvenv.cfg"), bin.join("../pyvenv.cfg")]);
+        let mut head = Vec::new();
+        file.take(SHIM_LENGTH).read_to_end(&mut head)?;
+        let name = std::fs::canonicalize(found)?;
+        let is_python = name.file_name().is_some_and(|name| name.as_bytes().starts_with(b"python"));
+        if is_python && !head.starts_with(b"#!") {
+            return Ok(Self::of_interpreter(found));
         }
-        let state = |path: PathBuf| {
-            let meta = std::fs::metadata(&path).ok()?;
-            Some((path, meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
+        Ok(Self::of_picker(found, &head, cwd))
+    }
+
+    fn of_interpreter(found: &Path) -> Self {
+        let mut files = vec![State::of(found)];
+        // The nearer one goes first, as in site.py. Without their symlinks resolved: so looks Python.
+        files.extend(found.ancestors().skip(1).take(2).map(|dir| State::of(&dir.join("pyvenv.cfg"))));
+        Self { found: found.to_owned(), picked_by: None, files }
+    }
+
+    /// Version managers look for these files from the working directory upwards, at home, and in their roots, one of
+    /// which is above the shim.
+    fn of_picker(found: &Path, text: &[u8], cwd: &Path) -> Self {
+        let roots = ["HOME", "PYENV_ROOT", "PYENV_DIR", "ASDF_DIR", "ASDF_DATA_DIR"];
+        let roots = roots.into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+        let dirs: Vec<PathBuf> = cwd.ancestors().map(Path::to_owned).chain(roots).collect();
+        let mut names = vec![found.to_owned()];
+        for name in [".python-version", ".tool-versions", "mise.toml", ".mise.toml", ".config/mise/config.toml"] {
+            names.extend(dirs.iter().map(|dir| dir.join(name)));
+        }
+        names.extend(found.ancestors().skip(1).take(2).map(|dir| dir.join("version")));
+        let decides = |name: &str| {
+            ["PYENV_", "ASDF_", "MISE_"].iter().any(|prefix| name.starts_with(prefix))
+                || name == "PATH"
+                || name == "HOME"
         };
-        Ok(Self { found: found.to_owned(), chosen_by, files: names.into_iter().filter_map(state).collect() })
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| decides(name))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        let mut picked_by: Vec<_> = variables.collect();
+        picked_by.sort();
+        let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+        if !says(b"pyenv") && !says(b"asdf") {
+            // Nobody knows what of the directory it looks at.
+            picked_by.push(("cwd".into(), cwd.display().to_string()));
+        }
+        let mut files: Vec<State> = names.iter().map(|path| State::of(path)).collect();
+        files.retain(|file| file.stat.is_some());
+        Self { found: found.to_owned(), picked_by: Some(picked_by), files }
+    }
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Answer {
+    Is(Box<Python>),
+    /// It starts this interpreter.
+    Picks(PathBuf),
+}
+
+impl Answer {
+    fn holds(&self) -> bool {
+        match self {
+            Self::Is(python) => python.states.iter().all(|state| *state == State::of(&state.path)),
+            Self::Picks(_) => true,
+        }
     }
 }
 
@@ -256,13 +373,13 @@ impl Fingerprint {
 mod cache {
     use super::*;
 
-    static KNOWN: LazyLock<Mutex<HashMap<Fingerprint, Python>>> = LazyLock::new(Mutex::default);
+    static KNOWN: LazyLock<Mutex<HashMap<Fingerprint, Answer>>> = LazyLock::new(Mutex::default);
 
     #[derive(Serialize, Deserialize)]
     struct Entry {
         made_by: String,
         fingerprint: Fingerprint,
-        python: Python,
+        answer: Answer,
     }
 
     /// Entries of another version of this program, or of its harness, are not taken.
@@ -273,26 +390,28 @@ mod cache {
         format!("{} {:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
     }
 
-    pub fn get(fingerprint: &Fingerprint) -> Option<Python> {
+    pub fn get(fingerprint: &Fingerprint) -> Option<Answer> {
         let mut known = KNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(python) = known.get(fingerprint) {
-            return Some(python.clone());
+        if let Some(answer) = known.get(fingerprint).filter(|answer| answer.holds()) {
+            return Some(answer.clone());
         }
-        let python = read(fingerprint)?;
-        known.insert(fingerprint.clone(), python.clone());
-        Some(python)
+        let answer = read(fingerprint).filter(Answer::holds)?;
+        known.insert(fingerprint.clone(), answer.clone());
+        Some(answer)
     }
 
-    pub fn put(fingerprint: &Fingerprint, python: &Python) {
-        let mut known = KNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        known.insert(fingerprint.clone(), python.clone());
+    pub fn put(fingerprint: &Fingerprint, answer: Answer) {
         // Only saves time: a cache that cannot be written is no error.
-        let _ = write(fingerprint, python);
+        let _ = write(fingerprint, &answer);
+        let mut known = KNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // A file that has changed is not remembered as it was.
+        known.retain(|other, _| other.found != fingerprint.found || other.picked_by != fingerprint.picked_by);
+        known.insert(fingerprint.clone(), answer);
     }
 
     /// What an entry says decides what other sandboxes are shown, so it counts only where nobody but the user (or root)
     /// can have written it. No sandbox is ever given this directory to write: see `crate::launch`.
-    fn read(fingerprint: &Fingerprint) -> Option<Python> {
+    fn read(fingerprint: &Fingerprint) -> Option<Answer> {
         let path = file(fingerprint)?;
         let mut file = crate::files::open(&path, true).ok()?;
         for meta in [file.metadata().ok()?, std::fs::symlink_metadata(path.parent()?).ok()?] {
@@ -304,19 +423,23 @@ mod cache {
         file.read_to_end(&mut bytes).ok()?;
         let (entry, harness) = split_line(&bytes)?;
         let mut entry: Entry = serde_json::from_slice(entry).ok()?;
-        entry.python.harness = harness.to_vec();
-        (entry.made_by == made_by() && entry.fingerprint == *fingerprint).then_some(entry.python)
+        if let Answer::Is(python) = &mut entry.answer {
+            python.harness = harness.to_vec();
+        }
+        (entry.made_by == made_by() && entry.fingerprint == *fingerprint).then_some(entry.answer)
     }
 
-    fn write(fingerprint: &Fingerprint, python: &Python) -> Option<()> {
+    fn write(fingerprint: &Fingerprint, answer: &Answer) -> Option<()> {
         let path = file(fingerprint)?;
         let dir = path.parent()?;
         std::fs::create_dir_all(dir).ok()?;
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).ok()?;
-        let entry = Entry { made_by: made_by(), fingerprint: fingerprint.clone(), python: python.clone() };
+        let entry = Entry { made_by: made_by(), fingerprint: fingerprint.clone(), answer: answer.clone() };
         let mut bytes = serde_json::to_vec(&entry).ok()?;
         bytes.push(b'\n');
-        bytes.extend_from_slice(&python.harness);
+        if let Answer::Is(python) = answer {
+            bytes.extend_from_slice(&python.harness);
+        }
         crate::files::replace(&path, &bytes).ok()
     }
 
@@ -324,7 +447,7 @@ mod cache {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
         // The name only finds the entry; the whole fingerprint is compared.
-        (&fingerprint.found, &fingerprint.chosen_by).hash(&mut hasher);
+        (&fingerprint.found, &fingerprint.picked_by).hash(&mut hasher);
         Some(dirs().next()?.join(format!("python-{:016x}", hasher.finish())))
     }
 
@@ -404,6 +527,79 @@ mod tests {
             let name = path.display().to_string();
             assert!(error.message.contains(&name) && error.message.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn another_file_or_environment_is_another_interpreter() {
+        let (dir, _) = program("");
+        std::fs::create_dir(dir.path().join("bin")).unwrap();
+        let (python, config) = (dir.path().join("bin/python3"), dir.path().join("pyvenv.cfg"));
+        std::fs::copy("/bin/true", &python).unwrap();
+        let now = || Fingerprint::of(&python, Path::new("/")).unwrap();
+        let mut seen = vec![now()];
+        assert_eq!(seen[0], now());
+        assert!(seen[0].picked_by.is_none());
+        let mut differs = |what: &str| {
+            assert!(!seen.contains(&now()), "{what}");
+            seen.push(now());
+        };
+        let time = std::fs::metadata(&python).unwrap().modified().unwrap();
+        let set =
+            |path: &Path, time| std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        set(&python, time - Duration::from_nanos(1_000_000));
+        differs("another time");
+        let other = dir.path().join("other");
+        std::fs::copy(&python, &other).unwrap();
+        std::fs::rename(&other, &python).unwrap();
+        set(&python, time - Duration::from_nanos(1_000_000));
+        differs("another inode");
+        std::fs::write(&config, "").unwrap();
+        differs("a pyvenv.cfg");
+        set(&config, time);
+        differs("another pyvenv.cfg");
+        std::fs::write(dir.path().join("bin/pyvenv.cfg"), "").unwrap();
+        differs("a nearer one");
+    }
+
+    #[test]
+    fn what_a_picker_picks_depends_on_version_files_and_directory() {
+        let (dir, name) = program("#!/bin/sh\nexec python3 \"$@\"\n");
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        for dir in [&one, &two] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        let of = |cwd: &Path| Fingerprint::of(Path::new(&name), cwd).unwrap();
+        let before = of(&one);
+        assert_eq!(before, of(&one));
+        assert_ne!(before, of(&two), "nobody knows what an unknown script looks at");
+        std::fs::write(dir.path().join(".tool-versions"), "python 3.9").unwrap();
+        assert_ne!(before, of(&one));
+        // A known one looks for files only.
+        std::fs::write(&name, "#!/bin/sh\nexec pyenv exec python3 \"$@\"\n").unwrap();
+        let before = of(&one);
+        assert_eq!(before, of(&two));
+        std::fs::write(two.join(".python-version"), "3.9").unwrap();
+        assert_eq!(before, of(&one));
+        assert_ne!(before, of(&two));
+    }
+
+    #[test]
+    fn an_answer_holds_while_the_files_that_it_named_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, config) = (dir.path().join("libpython3.so"), dir.path().join("pyvenv.cfg"));
+        std::fs::write(&library, "1").unwrap();
+        let states = [&library, &config].map(|path| State::of(path));
+        let text = r#"{"executable":"/p","version":[3,9,0],"loader":"","prefixes":[],"stdlib":[],"site":[],
+            "libraries":[],"configs":[],"decided_by":[]}"#;
+        let python = Python { states: states.to_vec(), ..serde_json::from_str(text).unwrap() };
+        let answer = Answer::Is(Box::new(python));
+        assert!(answer.holds());
+        std::fs::write(&config, "").unwrap();
+        assert!(!answer.holds(), "it has come into being");
+        std::fs::remove_file(&config).unwrap();
+        assert!(answer.holds());
+        std::fs::write(&library, "22").unwrap();
+        assert!(!answer.holds(), "it has changed");
     }
 
     #[tokio::test]

@@ -21,6 +21,15 @@ const MAX_SAID: usize = 1 << 20;
 /// Between looks whether a program that has closed its output has ended.
 const END_WAIT: Duration = Duration::from_millis(1);
 
+/// What a probe sees of the caller's environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Env {
+    /// All of it: it decides what a shim picks.
+    Caller,
+    /// Nothing, as a worker: what starts only by grace of a variable is to fail here, where it can be told why.
+    Worker,
+}
+
 /// A running program, in a process group of its own. Dropped before its end, it is killed with its group.
 pub struct Probe {
     child: Child,
@@ -31,9 +40,19 @@ pub struct Probe {
 
 impl Probe {
     /// Starts it. Its input is a file, which nobody has to feed.
-    pub fn start(program: &Path, args: &[impl AsRef<OsStr>], input: &[u8], cwd: &Path) -> Result<Self, String> {
+    pub fn start(
+        program: &Path,
+        args: &[impl AsRef<OsStr>],
+        input: &[u8],
+        cwd: &Path,
+        env: Env,
+    ) -> Result<Self, String> {
         let input = sys::sealed_memfd(c"buntime-probe", input).map_err(|error| error.to_string())?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if env == Env::Worker {
+            command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
+        }
+        let mut child = command
             .args(args)
             .current_dir(cwd)
             .process_group(0)
@@ -47,15 +66,14 @@ impl Probe {
         Ok(Self { child, ended: false, stdout, stderr })
     }
 
-    /// What it printed, if it succeeded; else its last words.
+    /// What it printed, if it succeeded; else what it said is wrong.
     pub async fn answer(mut self) -> Result<Vec<u8>, String> {
         let (stdout, stderr) = tokio::try_join!(read(self.stdout.take()), read(self.stderr.take()))?;
         let status = self.end().await.map_err(|error| error.to_string())?;
         if status.success() {
             return Ok(stdout);
         }
-        let said = String::from_utf8_lossy(&stderr);
-        Err(format!("{status}: {}", said.lines().last().unwrap_or_default()))
+        Err(format!("{status}: {}", reason(&String::from_utf8_lossy(&stderr))))
     }
 
     /// A program whose output is at its end is about to exit, and nothing else tells of that without a signal handler.
@@ -68,6 +86,13 @@ impl Probe {
             tokio::time::sleep(END_WAIT).await;
         }
     }
+}
+
+/// The line that names an error: the last one of Python's and the loader's words, the first one of a shim's.
+fn reason(said: &str) -> &str {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    lines.rfind(|line| line.contains("rror")).unwrap_or(first)
 }
 
 async fn read(pipe: Option<OwnedFd>) -> Result<Vec<u8>, String> {
@@ -110,5 +135,32 @@ impl Drop for Probe {
             let _ = nix::sys::wait::waitpid(pid, None);
         };
         let _ = std::thread::Builder::new().name("buntime-reaper".into()).spawn(reap);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_line_that_names_the_error() {
+        for (said, expected) in [
+            ("", ""),
+            ("Traceback:\n  x\nKeyError: 'x'\n", "KeyError: 'x'"),
+            (
+                "p: error while loading shared libraries: l.so: no\n",
+                "p: error while loading shared libraries: l.so: no",
+            ),
+            (
+                "\npyenv: python3: command not found\n\nThe command exists in:\n  3.9\n",
+                "pyenv: python3: command not found",
+            ),
+            (
+                "Fatal Python error: x\nModuleNotFoundError: No module named 'encodings'\n\n  <no Python frame>\n",
+                "ModuleNotFoundError: No module named 'encodings'",
+            ),
+        ] {
+            assert_eq!(reason(said), expected);
+        }
     }
 }
