@@ -19,9 +19,9 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long JavaScript's thread may watch for the first news of an execution, where that is likely to come: to sleep and to
 /// be woken costs it as much as a short execution takes.
-const WATCH: Duration = Duration::from_micros(250);
+const WATCH: Duration = Duration::from_micros(400);
 /// How much longer it watches for the end, once there is output.
-const WATCH_FOR_END: Duration = Duration::from_micros(30);
+const WATCH_FOR_END: Duration = Duration::from_micros(10);
 /// After executions that took longer, one in so many is watched all the same: they may have become short.
 const PROBE: u32 = 64;
 
@@ -82,31 +82,33 @@ impl Listeners {
         queue.take()
     }
 
-    /// An execution is about to be sent.
-    pub fn sending(&self) {
+    /// An execution is about to be sent. True when its first news is likely to come so soon that it is worth to [`watch`]
+    /// for it.
+    ///
+    /// [`watch`]: Self::watch
+    pub fn sending(&self) -> bool {
         let mut queue = self.lock();
         queue.under_way += 1;
-        queue.sent = (queue.under_way == 1).then(Instant::now);
         UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        queue.sent = (queue.under_way == 1).then(Instant::now);
+        queue.watched = queue.is_worth_watching();
+        if queue.watched {
+            self.output.store(false, Ordering::Relaxed);
+            self.end.store(false, Ordering::Relaxed);
+        }
+        queue.watched
     }
 
     /// It was not accepted.
     pub fn not_sent(&self) {
-        self.lock().ended(1);
+        let mut queue = self.lock();
+        queue.ended(1);
+        queue.watched = false;
     }
 
-    /// Watches for a moment for what an execution says first, where that is likely to come. True when there are events to
-    /// take, of which no wake-up tells.
+    /// Watches for a moment for what an execution says first. True when there are events to take, of which no wake-up
+    /// tells.
     pub fn watch(&self) -> bool {
-        {
-            let mut queue = self.lock();
-            if !queue.is_worth_watching() {
-                return false;
-            }
-            queue.watched = true;
-            self.output.store(false, Ordering::Relaxed);
-            self.end.store(false, Ordering::Relaxed);
-        }
         let mut until = Instant::now() + WATCH;
         let mut output = false;
         while !self.end.load(Ordering::Acquire) {

@@ -68,13 +68,19 @@ impl Supervisor {
     /// 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells.
     #[napi(catch_unwind)]
     pub fn send_code(&self, code: String) -> napi::Result<u32> {
-        self.listeners.sending();
-        let accepted = self.core.run(Run::Code(code)).map_err(to_js);
+        let watched = self.listeners.sending();
+        let run = Run::Code(code);
+        let accepted = if watched { self.core.run_watched(run) } else { self.core.run(run) };
         if !matches!(accepted, Ok(true)) {
             self.listeners.not_sent();
-            return accepted.map(u32::from);
+            return accepted.map(u32::from).map_err(to_js);
         }
-        Ok(1 + u32::from(self.listeners.watch()))
+        if !watched {
+            return Ok(1);
+        }
+        let news = self.listeners.watch();
+        self.core.look_away(news);
+        Ok(1 + u32::from(news))
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<{ stateLost: boolean }>")]

@@ -30,7 +30,7 @@ READ, WRITE, NET, EXEC = 1, 2, 3, 4
 RUN_FILE, RUN_COMMAND, RUN_STDIN = 0, 1, 2
 
 HEADER = 64
-HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ, INTERRUPTING = range(8)
+HEAD, TAIL, CAPACITY, WRITER_WAITING, PIPE_SEQ, STDOUT_READ, STDERR_READ, INTERRUPTING, WATCHED = range(9)
 U32 = 0xFFFFFFFF
 FIONREAD = 0x541B
 
@@ -266,7 +266,7 @@ class Output:
     def _push_start(self, number):
         if self.marks is None:
             self._measure()
-        self.ring.push(b"%b%b%b" % (START_HEAD, u32(number), self.encoded_marks))
+        self.ring.push(b"%b%b%b" % (START_HEAD, u32(number), self.encoded_marks), not self.ring.words[WATCHED])
 
     def end(self, number, outcome):
         """The end of an execution, whose outcome is encoded already."""

@@ -28,6 +28,7 @@ const PIPE_SEQ: usize = 16;
 const STDOUT_READ: usize = 20;
 const STDERR_READ: usize = 24;
 const INTERRUPTING: usize = 28;
+const WATCHED: usize = 32;
 
 /// The mapped segment. Its file is a memfd sealed against shrinking and growing, so no worker can make the host fault by
 /// truncating it; a hole punched in it reads as zeros.
@@ -258,6 +259,11 @@ impl Producer {
     /// Longest payload that fits an empty ring.
     pub fn max_payload(&self) -> usize {
         (self.capacity - 1 - PREFIX) as usize
+    }
+
+    /// Whether somebody looks at the other ring without being woken: the start of an execution then wakes nobody.
+    pub fn set_watched(&mut self, watched: bool) {
+        self.segment.word(WATCHED).store(u32::from(watched), Ordering::SeqCst);
     }
 
     /// Pushes one frame whose payload is `parts` put together, or says that it does not fit.

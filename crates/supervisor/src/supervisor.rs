@@ -56,9 +56,14 @@ pub struct Snapshot {
 /// What the owner asks of the worker's task.
 pub(crate) enum Command {
     Interrupt(oneshot::Sender<Interrupted>),
-    Stop { grace: Option<Duration>, reply: oneshot::Sender<Ended> },
+    Stop {
+        grace: Option<Duration>,
+        reply: oneshot::Sender<Ended>,
+    },
     Kill,
     Resume,
+    /// Something may lie in the ring of which no wake-up told.
+    Look,
 }
 
 /// Where a supervisor is in its one life.
@@ -173,6 +178,25 @@ impl Supervisor {
 
     /// Queues an execution. `Ok(false)` before `start` and after the end; an error when the text is too long.
     pub fn run(&self, run: Run) -> Result<bool, Error> {
+        self.queue(run, false)
+    }
+
+    /// As [`Self::run`], for a caller that waits on the spot, and briefly, for the execution's first output or its end: its
+    /// start alone wakes nobody then. Ends with [`Self::look_away`].
+    pub fn run_watched(&self, run: Run) -> Result<bool, Error> {
+        self.queue(run, true)
+    }
+
+    /// The caller of [`Self::run_watched`] waits no more; without news, what was not told of is looked for.
+    pub fn look_away(&self, news: bool) {
+        self.core.shared().set_watched(false);
+        if !news {
+            // When the task is gone, so is the execution.
+            let _ = self.core.command(Command::Look);
+        }
+    }
+
+    fn queue(&self, run: Run, watched: bool) -> Result<bool, Error> {
         let entry = self.core.options.entry.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
         let mut shared = self.core.shared();
         if shared.life != Life::Open {
@@ -180,6 +204,9 @@ impl Supervisor {
         }
         shared.queue.push(run, entry)?;
         shared.accepted += 1;
+        if watched {
+            shared.set_watched(true);
+        }
         shared.flush();
         Ok(true)
     }
@@ -254,6 +281,12 @@ impl Drop for Supervisor {
 }
 
 impl Shared {
+    fn set_watched(&mut self, watched: bool) {
+        if let Some(wire) = &mut self.wire {
+            wire.producer.set_watched(watched);
+        }
+    }
+
     /// Moves queued code into the ring. A worker that lies about its place in it gets no more, and ends.
     pub fn flush(&mut self) {
         if let Some(wire) = &mut self.wire

@@ -141,7 +141,7 @@ async fn unless_stopped<T>(
                         until = until.into_iter().chain(grace.map(|grace| now + grace)).min();
                     }
                     None | Some(Command::Stop { .. } | Command::Kill) => until = Some(now),
-                    Some(Command::Interrupt(_) | Command::Resume) => {}
+                    Some(Command::Interrupt(_) | Command::Resume | Command::Look) => {}
                 }
                 held.extend(command);
             }
@@ -403,6 +403,7 @@ impl Live {
                 self.paused = false;
                 self.unread = true;
             }
+            Some(Command::Look) => self.unread = true,
         }
     }
 
@@ -772,7 +773,7 @@ impl Live {
             match command {
                 Command::Stop { reply, .. } => self.stops.push(reply),
                 Command::Interrupt(reply) => drop(reply),
-                Command::Kill | Command::Resume => {}
+                Command::Kill | Command::Resume | Command::Look => {}
             }
         }
         for reply in self.stops.drain(..) {
