@@ -155,15 +155,24 @@ export class Arena {
 
   isMine(pid) {
     if (Number(pid) === this.victim.pid) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(this.proof);
-    } catch {
-      return false;
-    }
+    // A sandbox's command line says nothing of the attack, and its environment does (attackSandbox below).
+    return ["cmdline", "environ"].some((file) => {
+      try {
+        return readFileSync(`/proc/${pid}/${file}`, "latin1").includes(this.proof);
+      } catch {
+        return false;
+      }
+    });
   }
 
   async close() {
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && this.isMine(name))) process.kill(Number(pid), "SIGKILL");
+    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && this.isMine(name))) {
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+    }
     this.victim.kill("SIGKILL");
     for (const server of this.servers) await new Promise((resolve) => server.close(resolve));
     rmSync(this.directory, { recursive: true, force: true });
@@ -215,6 +224,7 @@ export async function attackSandbox(attack, options = {}) {
     const recorder = new Recorder({
       interpreter: PYTHON,
       args: [arena.told()],
+      env: { ATTACK: arena.proof },
       permissions: { allowRead: grants(attack.read), allowWrite: grants(attack.write) },
       ...options,
     });
@@ -226,6 +236,9 @@ export async function attackSandbox(attack, options = {}) {
       await attack.host.during?.(arena, recorder.supervisor);
       await eventually(() => recorder.states().filter(({ worker }) => worker === "exec_end").length === 2, "the attack's end", 30_000);
       outcome = recorder.states().filter(({ worker }) => worker === "exec_end")[1];
+    } catch (error) {
+      // What it did until then counts all the same.
+      outcome = { outcome: "error", message: error.message };
     } finally {
       await recorder.supervisor.stop({ graceMs: 300 });
     }

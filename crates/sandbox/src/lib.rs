@@ -10,6 +10,7 @@
 pub mod apply;
 mod bytes;
 pub mod message;
+pub mod mutation;
 pub mod plan;
 pub mod seccomp;
 #[allow(unsafe_code, reason = "one wrapper per system call; the only unsafe code of this crate")]

@@ -12,6 +12,8 @@ use std::ptr::{null, null_mut};
 
 use libc::{c_int, c_long, c_uint};
 
+use crate::mutation::{Layer, off};
+
 /// A system call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SysError {
@@ -349,12 +351,16 @@ pub fn exit_now(code: c_int) -> ! {
 /// The parent's death kills this process (prctl(2)). Cleared by each credential change. It follows the parent's
 /// *thread*.
 pub fn die_with_parent() -> Result<()> {
+    if off(Layer::ParentDeath) {
+        return Ok(());
+    }
     prctl("PR_SET_PDEATHSIG", libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)
 }
 
-/// Nobody without privilege over this process may read or write its memory, or open its `/proc` files.
-pub fn set_undumpable() -> Result<()> {
-    prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, 0, 0)
+/// Whether others of this user may read and write this process's memory, and open its `/proc` files; nobody without
+/// privilege over it may otherwise.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    prctl("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, dumpable.into(), 0)
 }
 
 /// No `execve` gives privilege any more, and filters may be loaded without any (prctl(2)).
@@ -402,6 +408,24 @@ pub fn drop_capabilities() -> Result<()> {
     let none = [0_u32; 6];
     // SAFETY: version 3 takes a header and two triples of u32, which both outlive the call.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }, "capset", "none").map(drop)
+}
+
+/// Every capability of this user namespace, across `execve` too (capabilities(7), ambient set): what a mutant has.
+#[cfg(feature = "mutations")]
+pub fn keep_capabilities() -> Result<()> {
+    let mut header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
+    let mut sets = [0_u32; 6]; // effective, permitted, inheritable; twice
+    // SAFETY: version 3 takes a header and two triples of u32, which both outlive the calls.
+    unsafe {
+        check(libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()), "capget", "")?;
+        (sets[2], sets[5]) = (sets[1], sets[4]);
+        check(libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()), "capset", "inheritable")?;
+    }
+    let permitted = u64::from(sets[1]) | u64::from(sets[4]) << 32;
+    for capability in (0..64).filter(|capability| permitted >> capability & 1 == 1) {
+        prctl("PR_CAP_AMBIENT", libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability)?;
+    }
+    Ok(())
 }
 
 /// A session of its own, without a controlling terminal (setsid(2)).
@@ -516,6 +540,9 @@ pub fn arrange_descriptors(fds: &[BorrowedFd<'_>], keep: OwnedFd) -> std::result
 
 /// Closes every descriptor from `first` up.
 pub fn close_from(first: c_int) -> Result<()> {
+    if off(Layer::Descriptors) {
+        return Ok(());
+    }
     // SAFETY: closes descriptors that no owner in the helper uses afterwards (callers see to it).
     check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0) }, "close_range", first).map(drop)
 }

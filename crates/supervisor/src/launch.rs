@@ -15,6 +15,7 @@ use buntime_policy::{
     Action, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
 };
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
+use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
 use buntime_sandbox::view::{self, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
@@ -337,6 +338,7 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
         let allowed = name.to_str().is_some_and(|name| {
             !is_reserved_env(name)
                 && (!options.sandbox_enabled
+                    || off(Layer::Environment)
                     || Query::env(name).is_ok_and(|query| settled.stack.decide(&query).allowed))
         });
         if allowed {

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::{During, Result, sending};
 use crate::message::{Failure, HelperEnd, Step};
+use crate::mutation::{Layer, off};
 use crate::plan::ExecGate;
 use crate::seccomp::{self, ExecJudge};
 use crate::sys::{self, Stop, SysError};
@@ -23,7 +24,7 @@ pub enum Gate {
 /// then the worker is traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a
 /// listener.
 pub fn install(helper: &HelperEnd, gate: ExecGate) -> Result<Gate> {
-    if gate == ExecGate::Open {
+    if gate == ExecGate::Open || off(Layer::ExecGate) {
         return Ok(Gate::Open);
     }
     match sys::load_filter(&seccomp::exec_gate(ExecJudge::Supervisor), true) {

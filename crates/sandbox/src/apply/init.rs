@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::{During, Result, failure};
 use crate::message::{Failure, FromHelper, HelperEnd, Step, ToHelper, WorkerEnd};
+use crate::mutation::{Layer, off};
 use crate::sys::{self, Status};
 
 /// Serves until the worker has ended or the supervisor is gone. When this process ends, the kernel kills all that is
@@ -58,7 +59,7 @@ fn obey(helper: &HelperEnd, worker: i32) -> Result<bool> {
             Ok(true)
         }
         Ok(Some(ToHelper::Launch)) => Err(failure(Step::Exec, "a second launch order")),
-        Ok(None) => Ok(false),
+        Ok(None) => Ok(off(Layer::SocketEnd)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) => Err(failure(Step::Exec, format!("control socket: {error}"))),
     }

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use self::gate::Gate;
 use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
+use crate::mutation::{self, Layer, off};
 use crate::plan::{Identity, Plan, Worker};
 use crate::seccomp;
 use crate::sys::{self, Fork, Status, SysError};
@@ -66,13 +67,17 @@ pub fn run(socket: OwnedFd) -> i32 {
     }
 }
 
-const NAMESPACES: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+/// All namespaces that there are, save the one for clocks, which the worker cannot set.
+fn namespaces() -> i32 {
+    let kind = |layer: Layer, flag: i32| if off(layer) { 0 } else { flag };
+    libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | kind(Layer::Pids, libc::CLONE_NEWPID)
+        | kind(Layer::Network, libc::CLONE_NEWNET)
+        | kind(Layer::Ipc, libc::CLONE_NEWIPC)
+        | kind(Layer::HostName, libc::CLONE_NEWUTS)
+        | kind(Layer::Cgroup, libc::CLONE_NEWCGROUP)
+}
 
 /// Processes and threads of one sandbox.
 const MAX_PROCESSES: u64 = 1024;
@@ -98,7 +103,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     let (mapped, tell_mapped) = sys::pipe().during(Step::Namespaces)?;
 
     // All namespaces at once. The child is PID 1 of the new pid namespace.
-    match sys::clone_process(NAMESPACES).during(Step::Namespaces)? {
+    match sys::clone_process(namespaces()).during(Step::Namespaces)? {
         Fork::Parent(child) => {
             drop((mapped, sources, fds));
             return outer(helper, child, plan.identity, foreign, tell_mapped);
@@ -115,10 +120,14 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     let namespace_limit = open_namespace_limit(&mut notes);
 
     // Network: loopback alone.
-    sys::loopback_up().during(Step::Network)?;
+    if !off(Layer::Network) {
+        sys::loopback_up().during(Step::Network)?;
+    }
 
     // Host name, then the file tree.
-    sys::set_hostname(&plan.hostname).during(Step::Mounts)?;
+    if !off(Layer::HostName) {
+        sys::set_hostname(&plan.hostname).during(Step::Mounts)?;
+    }
     sys::make_mounts_private().during(Step::Mounts)?;
     let sources = match sources {
         Some(sources) => sources,
@@ -128,15 +137,27 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     forbid_more_namespaces(namespace_limit)?;
 
     // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
-    sys::new_session().during(Step::Privileges)?;
-    sys::set_limit("RLIMIT_CORE", libc::RLIMIT_CORE, 1).during(Step::Privileges)?;
+    if !off(Layer::Session) {
+        sys::new_session().during(Step::Privileges)?;
+    }
+    if !off(Layer::CoreLimit) {
+        sys::set_limit("RLIMIT_CORE", libc::RLIMIT_CORE, 1).during(Step::Privileges)?;
+    }
     // Against fork bombs. Counted inside this user namespace since Linux 5.14, over the whole kuid before.
-    sys::set_limit("RLIMIT_NPROC", libc::RLIMIT_NPROC, MAX_PROCESSES).during(Step::Privileges)?;
-    sys::drop_capabilities().during(Step::Privileges)?;
-    sys::set_no_new_privileges().during(Step::Privileges)?;
+    if !off(Layer::ProcessLimit) {
+        sys::set_limit("RLIMIT_NPROC", libc::RLIMIT_NPROC, MAX_PROCESSES).during(Step::Privileges)?;
+    }
+    if off(Layer::Capabilities) {
+        mutation::keep_capabilities().during(Step::Privileges)?;
+    } else {
+        sys::drop_capabilities().during(Step::Privileges)?;
+    }
+    if !off(Layer::NoNewPrivileges) {
+        sys::set_no_new_privileges().during(Step::Privileges)?;
+    }
 
     // The second wall over files, then the filter.
-    let landlock_abi = landlock::restrict(&plan.landlock)?;
+    let landlock_abi = if off(Layer::Landlock) { 0 } else { landlock::restrict(&plan.landlock)? };
     let gate = gate::install(helper, plan.seccomp.exec)?;
     // PID 1 does its duties under the built-in list; what the policy denies on top is the worker's alone.
     let filter = compile(&[])?;
@@ -160,7 +181,9 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
                     failure(Step::Exec, format!("the worker ended before its execve: {status:?}"))
                 }));
             }
-            sys::load_filter(&filter, false).during(Step::Seccomp)?;
+            if !off(Layer::Seccomp) {
+                sys::load_filter(&filter, false).during(Step::Seccomp)?;
+            }
             init::serve(helper, worker, child_signals, exec_failed)
         }
     }
@@ -186,10 +209,11 @@ fn start_bare(helper: &HelperEnd, worker: &Worker, fds: LaunchFds) -> Result<i32
 
 fn read_plan(file: BorrowedFd<'_>) -> Result<Plan> {
     let text = sys::read_whole(file).during(Step::Plan)?;
-    let plan: Plan = serde_json::from_slice(&text)
+    let mut plan: Plan = serde_json::from_slice(&text)
         .map_err(|error| failure(Step::Plan, format!("the plan cannot be read: {error}")))?;
+    mutation::change(&mut plan);
     let id = plan.identity;
-    if plan.enforced && (id.outer_uid == 0 || is_foreign(id) && id.outer_gid == 0) {
+    if plan.enforced && !off(Layer::UserIds) && (id.outer_uid == 0 || is_foreign(id) && id.outer_gid == 0) {
         // With no capability at all, kuid 0 may still write /proc/sys/kernel/core_pattern, and so take the host.
         return Err(failure(Step::Plan, format!("the worker would be the host's root: {id:?}")));
     }
@@ -225,7 +249,7 @@ fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
         sys::drop_groups().during(Step::Identity)?;
     }
     sys::set_ids(identity.inner_uid, identity.inner_gid).during(Step::Identity)?;
-    sys::set_undumpable().during(Step::Identity)?;
+    sys::set_dumpable(off(Layer::Undumpable)).during(Step::Identity)?;
     sys::die_with_parent().during(Step::Identity)
 }
 
@@ -233,6 +257,9 @@ fn become_worker_id(identity: Identity, foreign: bool) -> Result<()> {
 /// second lock (namespaces(7), /proc/sys/user, per user namespace). Opened while the host's `/proc` is in reach,
 /// written when the tree stands.
 fn open_namespace_limit(notes: &mut Vec<String>) -> Option<OwnedFd> {
+    if off(Layer::NamespaceLimit) {
+        return None;
+    }
     sys::open_file(b"/proc/sys/user/max_user_namespaces", libc::O_WRONLY)
         // A read-only /proc/sys, as in containers.
         .map_err(|error| notes.push(format!("nested user namespaces are refused by seccomp alone: {error}")))
@@ -273,13 +300,17 @@ fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>, gate: Gate) ->
     let argv = worker.argv.iter().map(c).collect::<Result<Vec<CString>>>()?;
     let env = worker.env.iter().map(c).collect::<Result<Vec<CString>>>()?;
     sys::reset_signals().during(step)?;
-    sys::new_session().during(step)?;
+    if !off(Layer::Session) {
+        sys::new_session().during(step)?;
+    }
     sys::change_dir(&worker.cwd.0).during(step)?;
     if gate == Gate::Tracer {
         gate::be_traced()?;
     }
     if let Some(filter) = filter {
-        sys::load_filter(filter, false).during(Step::Seccomp)?;
+        if !off(Layer::Seccomp) {
+            sys::load_filter(filter, false).during(Step::Seccomp)?;
+        }
     } else {
         sys::die_with_parent().during(step)?;
     }

@@ -10,6 +10,7 @@ use super::idmap::OwnerMaps;
 use super::landlock::PROBE;
 use super::{During, Result, failure};
 use crate::message::Step;
+use crate::mutation::{Layer, off};
 use crate::plan::{Bind, Identity, Node, Plan, Tmpfs};
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 
@@ -41,7 +42,7 @@ fn open_source(bind: &Bind, ids: Option<(Identity, &mut OwnerMaps)>, notes: &mut
     if !bind.exec {
         flags |= MOUNT_NOEXEC;
     }
-    sys::set_mount_flags(mount.as_fd(), flags, true, &bind.source.0).during(Step::Mounts)?;
+    sys::set_mount_flags(mount.as_fd(), in_force(flags), true, &bind.source.0).during(Step::Mounts)?;
     if let Some((identity, owners)) = ids.filter(|_| bind.grant) {
         show_as_workers(bind, place.as_fd(), mount.as_fd(), identity, owners, notes)?;
     }
@@ -119,7 +120,8 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
                 // alone.
                 let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
                 let options = [(c"subset", c"pid".to_owned())];
-                let proc = sys::new_filesystem(c"proc", &options, flags).during(step)?;
+                let options = if off(Layer::ProcSubset) { &[][..] } else { &options };
+                let proc = sys::new_filesystem(c"proc", options, in_force(flags)).during(step)?;
                 attach(root.as_fd(), proc.as_fd(), &path.0, MountPoint::NewDirectory)?;
             }
         }
@@ -128,7 +130,17 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
 
     sys::pivot_into(root.as_fd()).during(step)?;
     let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
-    sys::set_mount_flags(root.as_fd(), flags, false, b"/").during(step)
+    sys::set_mount_flags(root.as_fd(), in_force(flags), false, b"/").during(step)
+}
+
+fn in_force(mut flags: u64) -> u64 {
+    if off(Layer::ReadOnly) {
+        flags &= !MOUNT_RDONLY;
+    }
+    if off(Layer::MountFlags) {
+        flags &= MOUNT_RDONLY;
+    }
+    flags
 }
 
 fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedFd> {
@@ -138,7 +150,7 @@ fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedF
         (c"nr_inodes", text(inodes.to_string())),
         (c"mode", text(format!("{mode:o}"))),
     ];
-    sys::new_filesystem(c"tmpfs", &options, MOUNT_NOSUID | MOUNT_NODEV | flags).during(Step::Mounts)
+    sys::new_filesystem(c"tmpfs", &options, in_force(MOUNT_NOSUID | MOUNT_NODEV | flags)).during(Step::Mounts)
 }
 
 /// What a mount is put on.
