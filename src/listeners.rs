@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use buntime_supervisor::{Event, EventSink, Flow, Phase};
+use buntime_supervisor::{Event, EventSink, Flow, Phase, Watch};
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// be woken costs it as much as a short execution takes.
 const WATCH: Duration = Duration::from_micros(400);
 /// How much longer it watches for the end, once there is output.
-const WATCH_FOR_END: Duration = Duration::from_micros(10);
+const WATCH_FOR_END: Duration = Duration::from_micros(25);
 /// After executions that took longer, one in so many is watched all the same: they may have become short.
 const PROBE: u32 = 64;
 
@@ -103,15 +103,20 @@ impl Listeners {
     pub fn not_sent(&self) {
         let mut queue = self.lock();
         queue.ended(1);
-        queue.watched = false;
+        if std::mem::take(&mut queue.watched) && !queue.events.is_empty() {
+            queue.call();
+        }
     }
 
     /// Watches for a moment for what an execution says first. True when there are events to take, of which no wake-up
     /// tells.
-    pub fn watch(&self) -> bool {
+    pub fn watch(&self, watch: Option<Watch>) -> bool {
         let mut until = Instant::now() + WATCH;
         let mut output = false;
-        while !self.end.load(Ordering::Acquire) {
+        while let Some(watch) = &watch
+            && !self.end.load(Ordering::Acquire)
+        {
+            watch.look();
             let now = Instant::now();
             if now > until {
                 break;
@@ -122,6 +127,7 @@ impl Listeners {
             }
             std::hint::spin_loop();
         }
+        drop(watch);
         let mut queue = self.lock();
         queue.watched = false;
         !queue.events.is_empty()
@@ -150,6 +156,14 @@ impl Queue {
             self.unwatched = 0;
         }
         worth
+    }
+
+    /// Wakes JavaScript.
+    fn call(&self) {
+        if let Some(wake) = &self.wake {
+            // An environment that is closing refuses the call; its events have no taker any more.
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
     }
 
     fn ended(&mut self, number: usize) {
@@ -187,9 +201,8 @@ impl EventSink for Listeners {
         if queue.watched {
             self.output.fetch_or(output, Ordering::Release);
             self.end.fetch_or(ends > 0, Ordering::Release);
-        } else if was_empty && let Some(wake) = &queue.wake {
-            // An environment that is closing refuses the call; its events have no taker any more.
-            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        } else if was_empty {
+            queue.call();
         }
         if queue.events.len() > MAX_EVENTS || queue.bytes > MAX_BYTES {
             queue.paused = true;

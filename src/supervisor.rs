@@ -70,17 +70,15 @@ impl Supervisor {
     pub fn send_code(&self, code: String) -> napi::Result<u32> {
         let watched = self.listeners.sending();
         let run = Run::Code(code);
-        let accepted = if watched { self.core.run_watched(run) } else { self.core.run(run) };
-        if !matches!(accepted, Ok(true)) {
-            self.listeners.not_sent();
-            return accepted.map(u32::from).map_err(to_js);
+        let sent =
+            if watched { self.core.run_watched(run) } else { self.core.run(run).map(|sent| sent.then_some(None)) };
+        match sent {
+            Ok(Some(watch)) => Ok(1 + u32::from(watched && self.listeners.watch(watch))),
+            not_sent => {
+                self.listeners.not_sent();
+                not_sent.map(|_| 0).map_err(to_js)
+            }
         }
-        if !watched {
-            return Ok(1);
-        }
-        let news = self.listeners.watch();
-        self.core.look_away(news);
-        Ok(1 + u32::from(news))
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<{ stateLost: boolean }>")]

@@ -135,7 +135,7 @@ class WriterRing(Ring):
             data[tail:capacity] = view[:first]
             data[:length - first] = view[first:]
         words[TAIL] = (tail + length) % capacity
-        if wake:
+        if wake and not words[WATCHED]:
             signal_host()
 
 
@@ -266,7 +266,7 @@ class Output:
     def _push_start(self, number):
         if self.marks is None:
             self._measure()
-        self.ring.push(b"%b%b%b" % (START_HEAD, u32(number), self.encoded_marks), not self.ring.words[WATCHED])
+        self.ring.push(b"%b%b%b" % (START_HEAD, u32(number), self.encoded_marks))
 
     def end(self, number, outcome):
         """The end of an execution, whose outcome is encoded already."""
@@ -274,7 +274,8 @@ class Output:
 
     def _push_end(self, number, outcome):
         self._measure()
-        self.ring.push(encode_frame(EXEC_END, number, self.encoded_marks, outcome))
+        self.ring.push(encode_frame(EXEC_END, number, self.encoded_marks, outcome), wake=False)
+        signal_host()  # watched or not
 
     def _exclusively(self, action, *args):
         """Runs `action` after the text that is open; not at all in the re-entrant case, where nothing may be moved."""

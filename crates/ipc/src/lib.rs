@@ -15,7 +15,7 @@ mod setup;
 pub use control::{ControlLine, ControlLines, MAX_LINE};
 pub use frame::*;
 pub use lie::Lie;
-pub use ring::{Consumer, Full, HEADER, PipeMarks, Producer, RingState, Segment};
+pub use ring::{Consumer, Full, HEADER, Peek, PipeMarks, Producer, RingState, Segment};
 pub use setup::{Layers, SetUp};
 
 /// The golden vectors hold bytes as hexadecimal digits.

@@ -230,6 +230,11 @@ impl Consumer {
         self.segment.word(INTERRUPTING).store(0, Ordering::Release);
     }
 
+    /// For who must not wait for this.
+    pub fn peek(&self) -> Peek {
+        Peek { segment: self.segment.clone(), ring: self.ring }
+    }
+
     /// Bytes that went through so far, prefixes included.
     pub fn read_so_far(&self) -> u64 {
         self.total
@@ -239,6 +244,21 @@ impl Consumer {
         let tail = self.segment.word(self.ring + TAIL).load(Ordering::Acquire);
         let used = distance(self.head, tail, self.capacity).unwrap_or(0);
         RingState { head: self.head, tail, capacity: self.capacity, used, total: self.total }
+    }
+}
+
+/// Whether the worker has published anything, for somebody who must not wait for the [`Consumer`].
+#[derive(Clone)]
+pub struct Peek {
+    segment: Arc<Segment>,
+    ring: usize,
+}
+
+impl Peek {
+    /// Where the worker says that its ring ends. Only ever to be compared: it is the worker's word.
+    pub fn published(&self) -> u32 {
+        // SYNC POINT frame-published.
+        self.segment.word(self.ring + TAIL).load(Ordering::Acquire)
     }
 }
 
@@ -261,7 +281,7 @@ impl Producer {
         (self.capacity - 1 - PREFIX) as usize
     }
 
-    /// Whether somebody looks at the other ring without being woken: the start of an execution then wakes nobody.
+    /// Whether somebody looks at the other ring without being woken: nothing but the end of an execution then wakes anybody.
     pub fn set_watched(&mut self, watched: bool) {
         self.segment.word(WATCHED).store(u32::from(watched), Ordering::SeqCst);
     }

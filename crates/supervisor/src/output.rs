@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::event::{Event, Output, Stream};
 use crate::readable::Readable;
@@ -23,8 +23,8 @@ const MAX_TOGETHER: usize = 16 * 1024 * 1024;
 
 /// The pipes, what was read of them and not yet emitted, and text that waits for its continuation.
 pub struct Outputs {
-    pub stdout: Pipe,
-    pub stderr: Pipe,
+    stdout: Pipe,
+    stderr: Pipe,
     /// In the order of reading, which for a process that writes to both in turn is the order of writing.
     pending: VecDeque<Chunk>,
     /// Text of frames that said that more of it follows. Nothing that came after it goes out before it.
@@ -35,15 +35,20 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            stdout: Pipe::new(Stream::Stdout, stdout)?,
-            stderr: Pipe::new(Stream::Stderr, stderr)?,
+    pub fn new(stdout: Arc<Readable<File>>, stderr: Arc<Readable<File>>) -> Self {
+        Self {
+            stdout: Pipe::new(Stream::Stdout, stdout),
+            stderr: Pipe::new(Stream::Stderr, stderr),
             pending: VecDeque::new(),
             open: None,
             left: false,
             scratch: vec![0; READ].into(),
-        })
+        }
+    }
+
+    /// Which of stdout and stderr may still bring something.
+    pub fn open(&self) -> (bool, bool) {
+        (!self.stdout.ended, !self.stderr.ended)
     }
 
     /// Reads what is in the pipes now, as far as there is room; returns how many bytes.
@@ -186,9 +191,9 @@ impl Chunk {
 }
 
 /// The reading end of one of the worker's descriptors.
-pub struct Pipe {
+struct Pipe {
     stream: Stream,
-    file: Readable<File>,
+    file: Arc<Readable<File>>,
     /// Bytes emitted so far, modulo 2^32.
     emitted: u32,
     /// Bytes that were read and not yet emitted.
@@ -197,16 +202,8 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    fn new(stream: Stream, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stream, file: Readable::new(File::from(fd))?, emitted: 0, held: 0, ended: false })
-    }
-
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
-    pub async fn readable(&self) {
-        self.file.wait().await;
+    fn new(stream: Stream, file: Arc<Readable<File>>) -> Self {
+        Self { stream, file, emitted: 0, held: 0, ended: false }
     }
 
     /// Reads until the pipe is empty, or a [`CHUNK`] is there.
@@ -296,7 +293,8 @@ mod tests {
         };
         let ((stdout, to_stdout), (stderr, to_stderr)) = (nonblocking(), nonblocking());
         let (_, _, marks) = Segment::create(4096).unwrap().host_ends();
-        (Outputs::new(stdout, stderr).unwrap(), marks, to_stdout, to_stderr)
+        let readable = |fd| Arc::new(Readable::new(File::from(fd)).unwrap());
+        (Outputs::new(readable(stdout), readable(stderr)), marks, to_stdout, to_stderr)
     }
 
     #[tokio::test]

@@ -13,9 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::SandboxConfig;
 use crate::error::Error;
-use crate::event::{Enforcement, EventSink, Phase, WorkerState};
+use crate::event::{Enforcement, Event, EventSink, Phase, WorkerState};
+use crate::inbound::Inlet;
 use crate::options::{Options, Run, SHM_SIZE_RANGE};
 use crate::queue::{Queue, Wire};
+use crate::watch::Watch;
 use crate::{threads, worker};
 
 /// What `interrupt` did.
@@ -89,6 +91,8 @@ pub(crate) struct Shared {
     pub queue: Queue,
     /// The way to the worker, once there is one.
     pub wire: Option<Wire>,
+    /// The way from it.
+    pub inlet: Option<Inlet>,
     /// Found while code was moved into the ring, maybe on the caller's thread; for the worker's task to act on.
     pub lie: Option<Lie>,
     /// Executions that `run` took.
@@ -102,6 +106,15 @@ impl Core {
     pub fn shared(&self) -> MutexGuard<'_, Shared> {
         // A panic while it was held can only have left a half-filled snapshot.
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Keeps the last state of a batch, for snapshots.
+    pub fn note_state(&self, batch: &[Event]) {
+        let last =
+            batch.iter().rev().find_map(|event| if let Event::State(state) = event { Some(state) } else { None });
+        if let Some(state) = last {
+            self.shared().snapshot.state = state.clone();
+        }
     }
 
     pub fn command(&self, command: Command) -> Result<(), Command> {
@@ -136,6 +149,7 @@ impl Supervisor {
             life: Life::New,
             queue: Queue::default(),
             wire: None,
+            inlet: None,
             lie: None,
             accepted: 0,
             stdin: None,
@@ -178,37 +192,30 @@ impl Supervisor {
 
     /// Queues an execution. `Ok(false)` before `start` and after the end; an error when the text is too long.
     pub fn run(&self, run: Run) -> Result<bool, Error> {
-        self.queue(run, false)
+        Ok(self.queue(run, false)?.is_some())
     }
 
-    /// As [`Self::run`], for a caller that waits on the spot, and briefly, for the execution's first output or its end: its
-    /// start alone wakes nobody then. Ends with [`Self::look_away`].
-    pub fn run_watched(&self, run: Run) -> Result<bool, Error> {
+    /// As [`Self::run`], for a caller that waits on the spot, and briefly, for the execution's first output or its end.
+    /// `None` where `run` says false; a `Watch` that is `None` where there is nothing to look at yet.
+    pub fn run_watched(&self, run: Run) -> Result<Option<Option<Watch>>, Error> {
         self.queue(run, true)
     }
 
-    /// The caller of [`Self::run_watched`] waits no more; without news, what was not told of is looked for.
-    pub fn look_away(&self, news: bool) {
-        self.core.shared().set_watched(false);
-        if !news {
-            // When the task is gone, so is the execution.
-            let _ = self.core.command(Command::Look);
-        }
-    }
-
-    fn queue(&self, run: Run, watched: bool) -> Result<bool, Error> {
+    fn queue(&self, run: Run, watched: bool) -> Result<Option<Option<Watch>>, Error> {
         let entry = self.core.options.entry.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
         let mut shared = self.core.shared();
         if shared.life != Life::Open {
-            return Ok(false);
+            return Ok(None);
         }
         shared.queue.push(run, entry)?;
         shared.accepted += 1;
-        if watched {
+        let inlet = shared.inlet.clone().filter(|_| watched);
+        let watch = inlet.map(|inlet| Watch::new(self.core.clone(), inlet));
+        if watch.is_some() {
             shared.set_watched(true);
         }
         shared.flush();
-        Ok(true)
+        Ok(Some(watch))
     }
 
     /// Interrupts the execution under way (KeyboardInterrupt), or the next when code waits. Resolves when it has ended,
@@ -281,7 +288,8 @@ impl Drop for Supervisor {
 }
 
 impl Shared {
-    fn set_watched(&mut self, watched: bool) {
+    /// Whether somebody looks at what the worker writes without being woken.
+    pub fn set_watched(&mut self, watched: bool) {
         if let Some(wire) = &mut self.wire {
             wire.producer.set_watched(watched);
         }

@@ -1,13 +1,13 @@
 //! The worker's task on the reader thread: starts the sandbox, drains what the worker writes, and ends it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buntime_ipc::{Consumer, ControlLine, ControlLines, FrameStream, FromWorker, Lie, Marks, PipeMarks, RingState};
-use buntime_policy::PolicyStack;
+use buntime_ipc::{ControlLine, ControlLines, Lie, RingState};
 use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WorkerEnd};
 use buntime_sandbox::mutation::{Layer, MUTANT, off};
 use buntime_sandbox::sys::{self, Reply};
@@ -15,15 +15,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::denials::Denials;
 use crate::error::Error;
-use crate::event::{Enforcement, Event, Flow, MemoryStats, Phase, RingStats, Stream, WorkerState};
+use crate::event::{Enforcement, Event, MemoryStats, Phase, RingStats, WorkerState};
 use crate::executions::{Executions, signal_name};
+use crate::inbound::{Inbound, Inlet};
 use crate::interpreter::Found;
 use crate::launch::{self, Launched, Settled};
 use crate::output::Outputs;
 use crate::process::{self, Sampler};
-use crate::queue::{Wire, wake};
+use crate::queue::Wire;
 use crate::readable::Readable;
 use crate::setup_error;
 use crate::supervisor::{Command, Core, Ended, Interrupted, Life};
@@ -41,8 +41,6 @@ const DRAIN_WAIT: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 /// From the exec gate's answer to reading back what is in force: the interpreter is executed by then, and still starting.
 const EXEC_SETTLES: Duration = Duration::from_millis(2);
-/// Payload bytes taken from the ring before events go out.
-const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The whole life of one worker. `started` is answered once.
 pub(crate) async fn run(
@@ -72,20 +70,14 @@ pub(crate) async fn run(
 
 /// The end of every life: the last events, then the state that `stop` answers with.
 fn finish(core: &Core, batch: Vec<Event>, ended: Ended) {
-    note_state(core, &batch);
+    core.note_state(&batch);
     core.sink.emit(batch);
     let mut shared = core.shared();
     shared.life = Life::Over(ended);
     shared.wire = None;
+    shared.inlet = None;
     shared.stdin = None;
     shared.commands = None;
-}
-
-fn note_state(core: &Core, batch: &[Event]) {
-    let last = batch.iter().rev().find_map(|event| if let Event::State(state) = event { Some(state) } else { None });
-    if let Some(state) = last {
-        core.shared().snapshot.state = state.clone();
-    }
 }
 
 /// Settles, plans and launches, on the launcher thread and in one go: each change of threads costs as much as a mount.
@@ -179,7 +171,7 @@ fn tell_settled(core: &Core, settled: &Settled) {
         Event::ConfigLoaded(Box::new(settled.config.clone())),
     ];
     batch.extend(settled.warnings.iter().cloned().map(Event::Warn));
-    note_state(core, &batch);
+    core.note_state(&batch);
     core.sink.emit(batch);
 }
 
@@ -194,11 +186,10 @@ struct Live {
     control_open: bool,
     to_host: Readable<OwnedFd>,
     to_host_open: bool,
-    space: OwnedFd,
-    consumer: Consumer,
-    marks: PipeMarks,
+    stdout: Arc<Readable<File>>,
+    stderr: Arc<Readable<File>>,
+    inlet: Inlet,
     lines: ControlLines,
-    work: Work,
     sampler: Sampler,
     built: Built,
     worker_pid: Option<i32>,
@@ -212,10 +203,10 @@ struct Live {
     /// From the helper's report; the kernel's word.
     end: Option<WorkerEnd>,
     helper_gone: bool,
+    /// The worker broke the protocol, and is being killed for it.
     lie: Option<Lie>,
     /// The owner asked for the end.
     wanted: bool,
-    paused: bool,
     /// Something was left unread, on purpose: look again without waiting.
     unread: bool,
     /// The execution that is to be interrupted, by its number.
@@ -227,15 +218,6 @@ struct Live {
     interrupts: Vec<oneshot::Sender<Interrupted>>,
     stops: Vec<oneshot::Sender<Ended>>,
     deadlines: Deadlines,
-}
-
-/// What frames are turned into events with.
-struct Work {
-    stack: PolicyStack,
-    outputs: Outputs,
-    executions: Executions,
-    denials: Denials,
-    batch: Vec<Event>,
 }
 
 #[derive(Default)]
@@ -275,14 +257,20 @@ enum Wake {
 impl Live {
     fn new(core: Arc<Core>, settled: Settled, launched: Launched, batch: Vec<Event>) -> io::Result<Self> {
         let (consumer, producer, marks) = launched.segment.host_ends();
+        let readable = |fd: OwnedFd| Readable::new(File::from(fd)).map(Arc::new);
+        let (stdout, stderr) = (readable(launched.stdout)?, readable(launched.stderr)?);
+        let outputs = Outputs::new(stdout.clone(), stderr.clone());
+        let ring = (consumer, marks, launched.space);
+        let inlet = Inlet::new(Inbound::new(core.clone(), settled.stack, ring, outputs, batch));
         {
             let mut shared = core.shared();
             shared.wire = Some(Wire { producer, to_worker: launched.to_worker });
+            shared.inlet = Some(inlet.clone());
             shared.stdin = launched.stdin;
             shared.flush();
         }
         let deadlines = Deadlines { start: Some(Instant::now() + START_LIMIT), ..Deadlines::default() };
-        let mut live = Self {
+        let live = Self {
             child: Some(launched.child),
             helper: Readable::new(launched.helper)?,
             listener: None,
@@ -290,17 +278,10 @@ impl Live {
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
             to_host_open: true,
-            space: launched.space,
-            consumer,
-            marks,
+            stdout,
+            stderr,
+            inlet,
             lines: ControlLines::default(),
-            work: Work {
-                stack: settled.stack,
-                outputs: Outputs::new(launched.stdout, launched.stderr)?,
-                executions: Executions::default(),
-                denials: Denials::default(),
-                batch,
-            },
             sampler: Sampler::default(),
             built: Built::default(),
             worker_pid: None,
@@ -312,7 +293,6 @@ impl Live {
             helper_gone: false,
             lie: None,
             wanted: false,
-            paused: false,
             unread: false,
             interrupt_target: None,
             interrupt_after: None,
@@ -322,7 +302,7 @@ impl Live {
             deadlines,
             core,
         };
-        live.emit();
+        live.inlet.lock().emit();
         Ok(live)
     }
 
@@ -342,7 +322,7 @@ impl Live {
                 Wake::Listener => self.pass_exec(),
                 Wake::Time => self.time(),
             }
-            self.emit();
+            self.inlet.lock().emit();
             if self.ready
                 && let Some(started) = started.take()
             {
@@ -354,13 +334,16 @@ impl Live {
     }
 
     fn over(&self) -> bool {
-        let drained = self.work.outputs.stdout.ended() && self.work.outputs.stderr.ended() && !self.unread;
+        let drained = self.inlet.lock().outputs.open() == (false, false) && !self.unread;
         self.helper_gone && (drained || self.lie.is_some() || self.deadlines.drain.is_none())
     }
 
     async fn wait(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Wake {
-        let listens = !self.paused && self.lie.is_none();
-        let outputs = &self.work.outputs;
+        let (paused, (stdout_open, stderr_open)) = {
+            let inbound = self.inlet.lock();
+            (inbound.paused, inbound.outputs.open())
+        };
+        let listens = !paused && self.lie.is_none();
         let deadline = self.deadlines.next();
         // In this order: whatever floods the data, orders, the helper's reports and deadlines are seen in each turn.
         tokio::select! {
@@ -378,8 +361,8 @@ impl Live {
             // Other sandboxes' turn first, then what was left unread.
             () = tokio::task::yield_now(), if self.unread && listens => Wake::Data,
             () = self.to_host.wait(), if listens && self.to_host_open => Wake::Data,
-            () = outputs.stdout.readable(), if listens && !outputs.stdout.ended() => Wake::Data,
-            () = outputs.stderr.readable(), if listens && !outputs.stderr.ended() => Wake::Data,
+            () = self.stdout.wait(), if listens && stdout_open => Wake::Data,
+            () = self.stderr.wait(), if listens && stderr_open => Wake::Data,
         }
     }
 
@@ -401,7 +384,7 @@ impl Live {
                 self.kill();
             }
             Some(Command::Resume) => {
-                self.paused = false;
+                self.inlet.lock().paused = false;
                 self.unread = true;
             }
             Some(Command::Look) => self.unread = true,
@@ -411,8 +394,8 @@ impl Live {
     fn interrupt(&mut self, reply: oneshot::Sender<Interrupted>) {
         // An execution that has just begun may not have been noticed yet.
         self.drain();
-        let waits = self.core.shared().accepted > self.work.executions.ended();
-        if !waits {
+        let ended = self.inlet.lock().executions.ended();
+        if self.core.shared().accepted <= ended {
             if self.wanted {
                 // What still runs are threads and exit handlers.
                 self.signal_worker(libc::SIGINT);
@@ -420,7 +403,7 @@ impl Live {
             let _ = reply.send(Interrupted { state_lost: false });
             return;
         }
-        let target = self.work.executions.ended() + 1;
+        let target = ended + 1;
         self.interrupt_target = Some(target);
         self.interrupt_until = target;
         self.interrupts.push(reply);
@@ -431,24 +414,21 @@ impl Live {
     /// Interrupts the execution that is meant, once it runs, and no other: the worker begins none while we make sure that the
     /// one that runs has not ended. True when that takes another look into the ring.
     fn interrupt_target_now(&mut self) -> bool {
-        let executions = &self.work.executions;
         let Some(target) = self.interrupt_target else { return false };
-        if executions.ended() < target {
-            if !executions.running() {
+        let mut inbound = self.inlet.lock();
+        if inbound.executions.ended() < target {
+            if !inbound.executions.running() {
                 return false;
             }
-            let after = match self.interrupt_after {
-                Some(after) => after,
-                None => *self.interrupt_after.insert(self.consumer.begin_interrupt()),
-            };
-            if self.consumer.read_so_far() < after {
+            let after = *self.interrupt_after.get_or_insert_with(|| inbound.begin_interrupt());
+            if inbound.read_so_far() < after {
                 return true;
             }
             self.signal_worker(libc::SIGINT);
         }
         self.interrupt_target = None;
         if self.interrupt_after.take().is_some() {
-            self.consumer.end_interrupt();
+            inbound.end_interrupt();
         }
         false
     }
@@ -489,6 +469,7 @@ impl Live {
     /// The worker broke the protocol: nothing of it is believed any more.
     fn lied(&mut self, lie: Lie) {
         if self.lie.is_none() {
+            self.inlet.lock().lie = Some(lie.clone());
             self.lie = Some(lie);
             self.unread = false;
             self.kill();
@@ -497,63 +478,36 @@ impl Live {
 
     fn drain(&mut self) {
         self.unread = false;
-        if self.lie.is_some() {
-            return;
-        }
         // The wake-ups. Whatever they were for is found in the ring; what is left of them finds nothing, once.
         let mut wakes = [0; 4096];
         let woken = nix::unistd::read(self.to_host.get(), &mut wakes);
         // Every process that could wake us is gone. At its end a pipe is readable for ever: it is waited for no more.
         self.to_host_open &= woken != Ok(0);
         let all = woken != Ok(wakes.len());
-        match self.drain_ring() {
-            Ok(left) => self.unread = left || !all,
-            Err(lie) => self.lied(lie),
-        }
-        // Whoever waits for this goes on meanwhile.
-        self.emit();
-        if self.consumer.take_writer_waiting() {
-            wake(&self.space);
-        }
-        let lie = {
-            let mut shared = self.core.shared();
-            shared.flush();
-            shared.lie.take()
+        let (left, lie) = {
+            let mut inbound = self.inlet.lock();
+            (inbound.drain(), inbound.lie.clone())
         };
+        self.unread = left || !all;
+        self.follow();
         if let Some(lie) = lie {
             self.lied(lie);
         }
     }
 
-    /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left unread.
-    fn drain_ring(&mut self) -> Result<bool, Lie> {
-        self.work.outputs.fill(&mut self.marks);
-        let mut left = false;
-        let mut bytes = 0;
-        loop {
-            if bytes > BATCH_BYTES {
-                left = true;
-                break;
-            }
-            let Some(payload) = self.consumer.pop()? else {
-                self.work.outputs.rest(&mut self.work.batch);
-                break;
-            };
-            bytes += payload.len();
-            let accepted = self.core.shared().accepted;
-            let pid = self.worker_pid.unwrap_or(0);
-            bytes += self.work.frame(FromWorker::parse(payload)?, &mut self.marks, accepted, pid)?;
-        }
-        let ended = self.work.executions.ended();
-        if self.work.executions.running() {
+    /// What follows from what was read.
+    fn follow(&mut self) {
+        let (running, ended) = {
+            let inbound = self.inlet.lock();
+            (inbound.executions.running(), inbound.executions.ended())
+        };
+        if running {
             self.deadlines.memory.get_or_insert_with(|| Instant::now() + MEMORY_PERIOD);
         }
         if ended >= self.interrupt_until && !self.interrupts.is_empty() {
             self.answer_interrupts(false);
         }
-        left |= self.work.outputs.take_left();
-        left |= self.interrupt_target_now();
-        Ok(left)
+        self.unread |= self.interrupt_target_now();
     }
 
     fn read_control(&mut self) {
@@ -584,6 +538,7 @@ impl Live {
         if self.worker_pid.is_none() {
             let below = || self.child.as_ref().and_then(|helper| process::worker_below(helper.id(), enforced));
             self.worker_pid = below();
+            self.inlet.lock().worker_pid = self.worker_pid;
             self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
             // Looked at again: a process that died in between left its number to another.
             self.process.take_if(|_| below() != self.worker_pid);
@@ -602,7 +557,7 @@ impl Live {
         self.core.shared().snapshot.enforcement = Some(enforcement.clone());
         self.ready = true;
         self.deadlines.start = None;
-        self.work.batch.extend([
+        self.inlet.lock().batch.extend([
             Event::Enforcement(Box::new(enforcement)),
             Event::Ready,
             Event::State(WorkerState::new(Phase::Ready)),
@@ -654,6 +609,7 @@ impl Live {
                 let is_worker = process::innermost_pid(notification.pid) == Some(2) || off(Layer::Pids);
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_pid = pid.filter(|_| is_worker);
+                self.inlet.lock().worker_pid = self.worker_pid;
                 self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
                 self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
                 // The process may have died meanwhile, which its end will tell.
@@ -691,29 +647,19 @@ impl Live {
             self.enforcement =
                 Some(process::enforcement(self.worker_pid, &self.built, self.core.options.sandbox_enabled));
         }
-        if passed(&mut self.deadlines.memory) && self.work.executions.running() {
+        if passed(&mut self.deadlines.memory) && self.inlet.lock().executions.running() {
             self.deadlines.memory = Some(Instant::now() + MEMORY_PERIOD);
-            if !self.paused {
-                self.memory();
-            }
+            self.memory();
         }
     }
 
     fn memory(&mut self) {
         let to_worker = self.core.shared().wire.as_ref().map(|wire| wire.producer.state()).unwrap_or_default();
         let worker = self.worker_pid.map(|pid| self.sampler.sample(pid)).unwrap_or_default();
-        let stats = MemoryStats { to_worker: ring(to_worker), to_supervisor: ring(self.consumer.state()), worker };
-        self.work.batch.push(Event::Memory(Box::new(stats)));
-    }
-
-    fn emit(&mut self) {
-        if self.work.batch.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.work.batch);
-        note_state(&self.core, &batch);
-        if self.core.sink.emit(batch) == Flow::Pause {
-            self.paused = true;
+        let mut inbound = self.inlet.lock();
+        if !inbound.paused {
+            let stats = MemoryStats { to_worker: ring(to_worker), to_supervisor: ring(inbound.ring()), worker };
+            inbound.batch.push(Event::Memory(Box::new(stats)));
         }
     }
 
@@ -723,12 +669,15 @@ impl Live {
         commands: &mut mpsc::UnboundedReceiver<Command>,
         started: Option<oneshot::Sender<Result<(), Error>>>,
     ) {
-        if self.lie.is_none() {
-            // Whatever was still in the ring; a sink that paused gets this last batch all the same.
-            while !matches!(self.drain_ring(), Ok(false) | Err(_)) {}
+        {
+            let inbound = &mut *self.inlet.lock();
+            if self.lie.is_none() {
+                // Whatever was still in the ring; a sink that paused gets this last batch all the same.
+                while !matches!(inbound.read(), Ok(false) | Err(_)) {}
+            }
+            inbound.outputs.finish(&mut inbound.batch);
+            inbound.denials.finish(&mut inbound.batch);
         }
-        self.work.outputs.finish(&mut self.work.batch);
-        self.work.denials.finish(&mut self.work.batch);
         if let Some(mut child) = self.child.take() {
             // Its socket is at its end: it is exiting. Waited for, so that no zombie is left.
             let _ = on_launcher(move || child.wait()).await;
@@ -745,15 +694,17 @@ impl Live {
             shared.life = Life::Closing;
             shared.accepted
         };
-        let mut batch = std::mem::take(&mut self.work.batch);
+        // Nobody watches any more: no code is accepted, and what was has an end.
+        let mut inbound = self.inlet.lock();
+        let mut batch = std::mem::take(&mut inbound.batch);
         let lie = self.lie.as_ref().map(ToString::to_string);
         if let Some(lie) = &lie
-            && self.work.executions.ended() == accepted
+            && inbound.executions.ended() == accepted
         {
             // No execution's end tells of it.
             batch.push(Event::Error(format!("protocol: {lie}")));
         }
-        self.work.executions.worker_gone(accepted, ended, lie.as_deref(), self.wanted, &mut batch);
+        inbound.executions.worker_gone(accepted, ended, lie.as_deref(), self.wanted, &mut batch);
         batch.push(Event::State(match ended {
             Ended::Exited(code) => WorkerState { exit_code: Some(code), ..WorkerState::new(Phase::Stopped) },
             Ended::Signalled(signal) => WorkerState {
@@ -764,6 +715,7 @@ impl Live {
             Ended::Never => WorkerState::new(Phase::Stopped),
         }));
         finish(&self.core, batch, ended);
+        drop(inbound);
         if let Some(started) = started {
             let error = self.failed.take().unwrap_or_else(|| self.never_ready());
             let _ = started.send(Err(error));
@@ -796,41 +748,6 @@ impl Live {
         };
         let wanted = if self.wanted { " (the supervisor was stopped)" } else { "" };
         Error::setup("ERR_BUNTIME_WORKER", format!("the worker {how} before it was ready{wanted}"))
-    }
-}
-
-impl Work {
-    /// Makes a frame's events. Returns how many bytes of the pipes were read for it.
-    fn frame(&mut self, frame: FromWorker<'_>, marks: &mut PipeMarks, accepted: u32, pid: i32) -> Result<usize, Lie> {
-        let batch = &mut self.batch;
-        let mut read = 0;
-        let mut after =
-            |outputs: &mut Outputs, at: Marks, batch: &mut Vec<Event>| read += outputs.up_to(at, marks, batch);
-        match frame {
-            FromWorker::Output { stream, more, marks: at, text } => {
-                after(&mut self.outputs, at, batch);
-                let stream = match stream {
-                    FrameStream::Stdout => Stream::Stdout,
-                    FrameStream::Stderr => Stream::Stderr,
-                };
-                self.outputs.text(stream, text, more, batch);
-            }
-            FromWorker::ExecStart { number, marks: at } => {
-                after(&mut self.outputs, at, batch);
-                self.executions.start(number, accepted, batch)?;
-            }
-            FromWorker::ExecEnd { number, marks: at, exit_code, how, error } => {
-                after(&mut self.outputs, at, batch);
-                self.executions.end(number, exit_code, how, error, batch)?;
-            }
-            FromWorker::Denied { kind, operation, target } => {
-                self.denials.report(&self.stack, pid, (kind, operation, target), batch);
-            }
-            // Other workers' part of the protocol; ours never sends them.
-            FromWorker::Stdout { .. } => return Err(Lie::Type(0)),
-            FromWorker::Check { check, .. } => return Err(Lie::Type(check as u8 + 1)),
-        }
-        Ok(read)
     }
 }
 
