@@ -200,6 +200,53 @@ test("events are never dispatched from within a call", timeout, async () => {
   assert.equal(reentered, false);
 });
 
+test("short executions, one after the other, tell everything once and in order", timeout, async () => {
+  // sendCode may look for their first news itself; nothing of it may get lost, doubled or late.
+  const recorder = new Recorder();
+  await recorder.supervisor.start();
+  const kinds = [
+    ["print(1)", ["code_received", "exec_start", "output", "exec_end"]],
+    ["pass", ["code_received", "exec_start", "exec_end"]],
+    ["import os; os.write(1, b'x\\n') and None", ["code_received", "exec_start", "output", "exec_end"]],
+    ["print(1, end='')\nprint(2)", ["code_received", "exec_start", "output", "exec_end"]],
+    ["raise ValueError", ["code_received", "exec_start", "output", "error", "exec_end", "exception"]],
+    ["import time; print(1); time.sleep(0.002); print(2)", ["code_received", "exec_start", "output", "output", "exec_end"]],
+  ];
+  for (let round = 0; round < 60; round += 1) {
+    const [code, expected] = kinds[round % kinds.length];
+    const before = recorder.events.length;
+    let ended;
+    const end = new Promise((resolve) => (ended = resolve));
+    const last = expected.at(-1);
+    const stop = recorder.supervisor.onEvent(({ type, data }) => type === "state" && data.worker === last && ended());
+    assert.equal(recorder.supervisor.sendCode(code), true);
+    assert.equal(recorder.events.length, before, "no listener from within sendCode");
+    await end;
+    stop();
+    if (round % 3 === 0) await sleep(2);
+    const told = recorder.events.slice(before).filter(({ type }) => type !== "memory").map(({ type, data }) => (type === "state" ? data.worker : type));
+    // Pieces of output may come together.
+    const together = (names) => names.filter((name, at) => name !== "output" || names[at - 1] !== "output");
+    assert.deepEqual(together(told), together(expected), code);
+  }
+  await recorder.supervisor.stop();
+});
+
+test("an execution that is quiet for long is told of at its start, also after short ones", timeout, async () => {
+  const recorder = new Recorder();
+  await recorder.supervisor.start();
+  for (let round = 1; round <= 3; round += 1) {
+    const started = (number) => recorder.until(() => recorder.states().filter(({ worker }) => worker === "exec_start").length === number);
+    recorder.supervisor.sendCode("1");
+    await started(2 * round - 1);
+    await sleep(5);
+    recorder.supervisor.sendCode("import time; time.sleep(60)");
+    await started(2 * round);
+    assert.deepEqual(await recorder.supervisor.interrupt(), { stateLost: false });
+  }
+  await recorder.supervisor.stop();
+});
+
 test("a listener that throws silences no other, and its error is an uncaughtException", timeout, async () => {
   const host = spawnHost(`
     const supervisor = new Supervisor();
