@@ -22,7 +22,9 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 const WATCH: Duration = Duration::from_micros(400);
 /// How much longer it watches for the end, once there is output.
 const WATCH_FOR_END: Duration = Duration::from_micros(25);
-/// After executions that took longer, one in so many is watched all the same: they may have become short.
+/// After so many in a row that took longer, nobody watches; one may have met a busy moment.
+const SLOW: u32 = 3;
+/// Of those, one in so many is watched all the same: they may have become short.
 const PROBE: u32 = 64;
 
 /// Executions under way in this process, over all supervisors.
@@ -57,8 +59,8 @@ struct Queue {
     under_way: usize,
     /// When the one that is under way was sent, until there is news of it.
     sent: Option<Instant>,
-    /// What the last one took, from there to its first news.
-    took: Duration,
+    /// How many in a row took longer than anybody watches, from there to their first news.
+    slow: u32,
     unwatched: u32,
 }
 
@@ -144,14 +146,14 @@ impl Listeners {
 }
 
 impl Queue {
-    /// This execution is the only one under way, there is a processor for it beside ours, and the last one was short.
+    /// This execution is the only one under way, there is a processor for it beside ours, and one of the last was short.
     fn is_worth_watching(&mut self) -> bool {
         let alone = self.under_way == 1 && UNDER_WAY.load(Ordering::Relaxed) == 1;
         if !alone || *PROCESSORS < 2 || self.wake.is_none() || !self.events.is_empty() {
             return false;
         }
         self.unwatched += 1;
-        let worth = self.took <= WATCH || self.unwatched >= PROBE;
+        let worth = self.slow < SLOW || self.unwatched >= PROBE;
         if worth {
             self.unwatched = 0;
         }
@@ -190,7 +192,7 @@ impl EventSink for Listeners {
         let output = ends > 0 || batch.iter().any(|event| matches!(event, Event::Output(_)));
         queue.ended(ends);
         if output && let Some(sent) = queue.sent.take() {
-            queue.took = sent.elapsed();
+            queue.slow = if sent.elapsed() <= WATCH { 0 } else { queue.slow.saturating_add(1) };
         }
         if queue.wake.is_none() || batch.is_empty() {
             return Flow::Continue;

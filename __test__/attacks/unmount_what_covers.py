@@ -11,7 +11,8 @@ MNT_FORCE, MNT_DETACH, UMOUNT_NOFOLLOW = 1, 2, 8
 COVERED = ("/tmp", "/dev/shm", "/dev/null", "/dev", "/usr", "/etc", "/proc/sys", "/proc", "/.buntime", "/")
 
 for path in (arena.directory + "/granted", *COVERED):
-    for flags in (0, MNT_FORCE, MNT_DETACH, MNT_DETACH | UMOUNT_NOFOLLOW):
+    # Of the root without MNT_DETACH the kernel makes a read-only remount of its file system: in the control, the host's.
+    for flags in (MNT_DETACH, MNT_DETACH | UMOUNT_NOFOLLOW) if path == "/" else (0, MNT_FORCE, MNT_DETACH):
         with attempt(f"{path} {flags}"):
             syscall(UMOUNT2, path.encode(), flags)
             won()

@@ -140,6 +140,8 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
     };
     let mut tree = Vec::new();
     let mut made: Vec<PathBuf> = vec!["/".into()];
+    // Where the helper tries Landlock out.
+    tree.push(Node::Dir { path: bytes(Path::new("/.buntime")) });
     let all = paths.iter().map(PathBuf::as_path).chain(DEVICES.map(Path::new)).chain([Path::new("/dev/shm")]);
     for path in all {
         for parent in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
