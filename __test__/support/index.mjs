@@ -10,13 +10,18 @@ import { Supervisor } from "python-ipc-bun";
 export const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 export const isBun = process.versions.bun !== undefined;
 
+/** By how much this machine is slower than any that the limits here were made for: 10 or so where it is emulated (scripts/guest). */
+const SLOWNESS = Number(process.env.BUNTIME_TEST_SLOWNESS || 1);
+if (!(SLOWNESS >= 1)) throw new Error(`BUNTIME_TEST_SLOWNESS is "${process.env.BUNTIME_TEST_SLOWNESS}", expected a number of at least 1`);
+
 /** For the specs' own processes: a limit that only a hang reaches. */
-export const TIMEOUT = 120_000;
+export const TIMEOUT = 120_000 * SLOWNESS;
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves with what `probe` returns once that is truthy; rejects after `ms`. */
-export async function eventually(probe, what, ms = 5000) {
+/** Resolves with what `probe` returns once that is truthy; rejects after `limit` milliseconds, or more on a slow machine. */
+export async function eventually(probe, what, limit = 5000) {
+  const ms = limit * SLOWNESS;
   const end = Date.now() + ms;
   for (;;) {
     const found = await probe();
