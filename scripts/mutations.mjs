@@ -55,7 +55,6 @@ const REDUNDANT = {
   },
   session: { beside: ["mounts", "landlock", "seccomp"], why: "no terminal can be opened, and the list has no typing into one" },
   "parent-death": { beside: ["socket-end"], why: "PID 1 ends with its socket" },
-  "socket-end": { beside: ["parent-death"], why: "PID 1 dies with its parent" },
 };
 
 /** Other sets of layers that are switched off together: walls behind walls. */

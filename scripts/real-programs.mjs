@@ -6,7 +6,6 @@
 // PYTHON needs the `test` package of the standard library (Debian: libpython3-testsuite).
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 
 import { Failure, main, platformDir, run } from "./lib.mjs";
@@ -14,32 +13,55 @@ import { Failure, main, platformDir, run } from "./lib.mjs";
 const cli = path.join(platformDir, "python-ipc-bun");
 const base = process.argv[2] ?? "python3";
 
-/** Runs tests, and prints one line for each: how it ended, its name, and whether its message tells of a denial. */
-const UNITTEST = `
-import sys, unittest
+const TIME_LIMIT_MS = 300_000;
+
+/** Marks the lines that are compared, among what the tests themselves print. */
+const MARK = "test:";
+
+/** What a test's message or its reason to be skipped tells of a denial by. */
+const DENIALS = `
 DENIED = ("NotCapable", "Function not implemented", "Operation not permitted", "Permission denied", "Read-only file system",
           "No usable temporary directory", "Protocol not supported", "Address family not supported")
+def say(how, name, text=""):
+    denied = "denied" if any(word in text for word in DENIED) else ""
+    print("\\n${MARK}", how, name.replace(" ", "_"), denied, flush=True)
+    if denied == "" and how in ("failed", "error"):
+        print(text, file=sys.stderr, flush=True)
+`;
+/** Runs tests, and prints one line for each: how it ended, its name, and whether its message tells of a denial. */
+const UNITTEST = `
+import os, sys, tempfile, unittest
+# Tests write where they are.
+scratch = tempfile.TemporaryDirectory()
+os.chdir(scratch.name)
+${DENIALS}
 class Result(unittest.TestResult):
-    def say(self, how, test, text=""):
-        denied = "denied" if any(word in text for word in DENIED) else ""
-        print(how, test.id(), denied)
-    def addSuccess(self, test): self.say("ok", test)
-    def addSkip(self, test, reason): self.say("skipped", test)
-    def addFailure(self, test, error): self.say("failed", test, self._exc_info_to_string(error, test))
-    def addError(self, test, error): self.say("failed", test, self._exc_info_to_string(error, test))
-    def addExpectedFailure(self, test, error): self.say("ok", test)
+    def startTest(self, test):
+        super().startTest(test)
+        self.subtests = []
+    # A test ends as the worst of its parts; only one of it is told of.
+    def addSubTest(self, test, subtest, error):
+        if error is not None: self.subtests.append(self._exc_info_to_string(error, test))
+    def stopTest(self, test):
+        super().stopTest(test)
+        if self.subtests: say("failed", test.id(), "".join(self.subtests))
+    def addSuccess(self, test): say("ok", test.id())
+    def addSkip(self, test, reason): say("skipped", test.id(), reason)
+    def addFailure(self, test, error): say("failed", test.id(), self._exc_info_to_string(error, test))
+    def addError(self, test, error): say("failed", test.id(), self._exc_info_to_string(error, test))
+    def addExpectedFailure(self, test, error): say("ok", test.id())
+    def addUnexpectedSuccess(self, test): say("failed", test.id(), "unexpected success")
 unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:]).run(Result())
 `;
 /** The same for pytest. */
 const PYTEST = `
 import sys, pytest
+${DENIALS}
 class Lines:
     def pytest_runtest_logreport(self, report):
         if report.when == "call" or report.outcome != "passed":
-            text = str(report.longrepr)
-            denied = any(word in text for word in ("NotCapable", "not permitted", "Function not implemented", "Permission denied"))
-            print(report.outcome, report.nodeid.replace(" ", "_"), "denied" if denied and report.outcome == "failed" else "")
-pytest.main(["-q", "-s", "-p", "no:terminal", "-p", "no:cacheprovider", "--pyargs", *sys.argv[1:]], plugins=[Lines()])
+            say(report.outcome, report.nodeid, str(report.longrepr) if report.longrepr else "")
+pytest.main(["-s", "-p", "no:terminal", "-p", "no:cacheprovider", "--pyargs", *sys.argv[1:]], plugins=[Lines()])
 `;
 
 const programs = (data) => [
@@ -66,7 +88,8 @@ print(integrate(exp(-x**2), (x, -oo, oo)), integrate(sin(x)/x, (x, 0, oo)))`, []
 ];
 
 main(async () => {
-  const place = mkdtempSync(path.join(os.tmpdir(), "buntime-real-"));
+  // Not below /tmp: a grant there takes the place of a private /tmp.
+  const place = mkdtempSync("/var/tmp/buntime-real-");
   try {
     console.log("making a virtual environment with numpy, pandas, sympy");
     run(base, ["-m", "venv", path.join(place, "venv")]);
@@ -83,11 +106,11 @@ main(async () => {
     for (const [name, code, args] of programs(data)) {
       const bare = execute(python, ["-c", code, ...args], data);
       const inside = execute(cli, ["run", "--interpreter", python, `--allow-read=${data}`, "--config", config, "-c", code, ...args], data);
-      const { same, denied, others } = compare(bare.stdout, inside.stdout);
+      const { same, denied, others } = compare(linesOf(bare.stdout, args), linesOf(inside.stdout, args));
       if (others.length > 0 || same === 0) wrong += 1;
       console.log(`${others.length > 0 || same === 0 ? "DIFFERENT" : "same     "} ${name.padEnd(52)} ${same} lines the same, ${denied.length} denied; bare ${bare.seconds} s, sandbox ${inside.seconds} s`);
       for (const line of others.slice(0, 40)) console.log(`  ${line}`);
-      if (others.length > 0) console.log(inside.stderr.split("\n").slice(-12).join("\n"));
+      if (others.length > 0) console.log(inside.stderr.split("\n").slice(-60).join("\n"));
     }
     if (wrong > 0) throw new Failure(`${wrong} programs differ`);
   } finally {
@@ -99,20 +122,26 @@ function execute(command, args, cwd) {
   const before = Date.now();
   // Set and dict orders are to be the same on both sides.
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, PYTHONHASHSEED: "0", LANG: "C.UTF-8" };
-  const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd, env, maxBuffer: 1 << 28 });
+  const { stdout, stderr, signal } = spawnSync(command, args, { encoding: "utf8", cwd, env, maxBuffer: 1 << 28, timeout: TIME_LIMIT_MS, killSignal: "SIGKILL" });
+  if (signal) console.log(`${command} was ended by ${signal} after ${TIME_LIMIT_MS} ms: what it had not come to is not compared`);
   return { stdout, stderr, seconds: ((Date.now() - before) / 1000).toFixed(1) };
 }
 
+/** The lines that count: of programs with tests as arguments, those that are marked. Addresses are no difference. */
+function linesOf(text, tests) {
+  const lines = text.split("\n").map((line) => line.trimEnd().replace(/0x[0-9a-f]+/g, "0xA")).filter(Boolean);
+  return tests.length === 0 ? lines : lines.filter((line) => line.startsWith(MARK)).map((line) => line.slice(MARK.length + 1));
+}
+
 /** Lines of both, and those of one alone: denied in the sandbox, where it says so, or different for no such reason. */
-function compare(bare, inside) {
-  const count = (text) => text.split("\n").map((line) => line.trimEnd().replace(/0x[0-9a-f]+/g, "0xA")).filter(Boolean);
-  const [there, here] = [count(bare), new Set(count(inside))];
+function compare(there, inside) {
+  const here = new Set(inside);
   const missing = there.filter((line) => !here.has(line));
   const name = (line) => line.split(" ")[1];
-  const denied = new Set([...here].filter((line) => line.endsWith(" denied")).map(name));
+  const denied = new Set(inside.filter((line) => line.endsWith(" denied")).map(name));
   return {
     same: there.length - missing.length,
     denied: missing.filter((line) => denied.has(name(line))),
-    others: missing.filter((line) => !denied.has(name(line))).map((line) => `${line}   (sandbox: ${[...here].find((other) => name(other) === name(line)) ?? "nothing"})`),
+    others: missing.filter((line) => !denied.has(name(line))).map((line) => `${line}   (sandbox: ${inside.find((other) => name(other) === name(line)) ?? "nothing"})`),
   };
 }

@@ -3,13 +3,19 @@
 group: terminals
 effect: changes the host
 """
-import fcntl, struct, termios
+import fcntl, signal, struct, termios
+
+# Who changes a terminal from the background is stopped, unless it is deaf to that.
+for number in (signal.SIGTTOU, signal.SIGTTIN, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
 
 def change(fd):
     with attempt(f"size {fd}"):
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 7, 7, 7, 7))
     with attempt(f"foreground {fd}"):
         fcntl.ioctl(fd, termios.TIOCSPGRP, struct.pack("i", os.getpgrp()))
+    with attempt(f"session {fd}"):
+        fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
     with attempt(f"settings {fd}"):
         settings = bytearray(fcntl.ioctl(fd, termios.TCGETS, bytes(36)))
         settings[12] ^= termios.ECHO

@@ -6,6 +6,9 @@ effect: survives
 import signal, time
 
 def stop_for_ever():
+    # In an orphaned process group, stopped processes get SIGHUP and SIGCONT from the kernel.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.setsid()
     while True:
         os.kill(os.getpid(), signal.SIGSTOP)
 
