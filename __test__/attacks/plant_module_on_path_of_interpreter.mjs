@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PYTHON } from "../support/attacks.mjs";
-import { temporaryDirectory } from "../support/index.mjs";
+import { eventually, temporaryDirectory } from "../support/index.mjs";
 import { runTwice } from "./replace_interpreter_of_venv.mjs";
 
 const PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))";
@@ -16,5 +16,10 @@ export function before(arena) {
   arena.file("granted/project.py", "");
 }
 
-export const during = (arena, supervisor) =>
-  runTwice(arena, supervisor, "plant_module_on_path_of_interpreter", { interpreter: arena.interpreter });
+/** The next start asks the interpreter what it needs. The control asks it as well, without a thought of its site-packages. */
+export async function during(arena, supervisor) {
+  const options = { interpreter: arena.interpreter };
+  if (supervisor) return runTwice(arena, supervisor, "plant_module_on_path_of_interpreter", options);
+  await eventually(() => existsSync(arena.path("granted/done")), "the attack");
+  execFileSync(arena.interpreter, ["-I", "-c", "pass"]);
+}
