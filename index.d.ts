@@ -48,7 +48,10 @@ export class Supervisor {
    * on the process stays alive until stop(), or until the worker has ended by itself; see unref().
    */
   start(configOverride?: DeepPartial<SandboxConfig>): Promise<void>;
-  /** Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. */
+  /**
+   * Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. May look
+   * for the first output of a short execution on the spot, for 0.4 ms at most, where that is likely to come.
+   */
   sendCode(code: string): boolean;
   /**
    * Idempotent. Waits graceMs (default 2000; Infinity for as long as it takes) for queued code, then ends the sandbox

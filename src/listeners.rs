@@ -17,8 +17,8 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 const MAX_EVENTS: usize = 10_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long JavaScript's thread may watch for the first news of an execution, where that is likely to come: to sleep and to
-/// be woken costs it as much as a short execution takes.
+/// How long JavaScript's thread may watch for the first news of an execution, where that is likely to come: to sleep
+/// and to be woken costs it as much as a short execution takes.
 const WATCH: Duration = Duration::from_micros(400);
 /// How much longer it watches for the end, once there is output.
 const WATCH_FOR_END: Duration = Duration::from_micros(25);
@@ -84,8 +84,8 @@ impl Listeners {
         queue.take()
     }
 
-    /// An execution is about to be sent. True when its first news is likely to come so soon that it is worth to [`watch`]
-    /// for it.
+    /// An execution is about to be sent. True when its first news is likely to come so soon that it is worth to
+    /// [`watch`] for it.
     ///
     /// [`watch`]: Self::watch
     pub fn sending(&self) -> bool {
@@ -146,7 +146,8 @@ impl Listeners {
 }
 
 impl Queue {
-    /// This execution is the only one under way, there is a processor for it beside ours, and one of the last was short.
+    /// This execution is the only one under way, there is a processor for it beside ours, and one of the last was
+    /// short.
     fn is_worth_watching(&mut self) -> bool {
         let alone = self.under_way == 1 && UNDER_WAY.load(Ordering::Relaxed) == 1;
         if !alone || *PROCESSORS < 2 || self.wake.is_none() || !self.events.is_empty() {

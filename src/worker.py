@@ -719,7 +719,6 @@ class LazySite:
             return None
         return find_spec_after(None, name, path, target)
 
-
     def pickle_looks_for_jython(self):
         """Up to Python 3.11. Anybody else means a package of that name."""
         return getattr(getattr(sys.modules.get("pickle"), "__spec__", None), "_initializing", False)

@@ -1,5 +1,5 @@
-//! From the start of a helper to the first turn of the program in its sandbox, against `bwrap --unshare-all` with the same
-//! mounts, in turns. `bash benches/launch/run.sh` builds what it needs and runs it.
+//! From the start of a helper to the first turn of the program in its sandbox, against `bwrap --unshare-all` with the
+//! same mounts, in turns. `bash benches/launch/run.sh` builds what it needs and runs it.
 //!
 //! Ours does more: Landlock, a seccomp list, the exec gate, no capabilities, and for a root caller an unprivileged id.
 

@@ -102,8 +102,8 @@ fn nearest_file(missing: &Path) -> Option<String> {
     nearest(wanted, names)
 }
 
-/// The name that was probably meant: first one without its ending, the commonest slip, and a long one. Of several as near
-/// the first by the alphabet, whatever order the directory has.
+/// The name that was probably meant: first one without its ending, the commonest slip, and a long one. Of several as
+/// near the first by the alphabet, whatever order the directory has.
 fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();

@@ -1,7 +1,8 @@
 //! The shared-memory rings between supervisor and worker, the frames on them, and the control lines.
 //!
-//! `docs/PROTOCOL.md` is the contract. Everything that comes from the worker is hostile: positions, lengths and types are
-//! read once, checked against the host's own copies, copied out, and only then parsed. A value that cannot be is a [`Lie`].
+//! `docs/PROTOCOL.md` is the contract. Everything that comes from the worker is hostile: positions, lengths and types
+//! are read once, checked against the host's own copies, copied out, and only then parsed. A value that cannot be is a
+//! [`Lie`].
 
 #![deny(unsafe_code)]
 

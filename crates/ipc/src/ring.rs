@@ -1,10 +1,11 @@
 //! The shared segment: two single-producer single-consumer byte rings.
 //!
-//! All memory that a worker can write is touched in this file alone, through atomics (the header words) and raw copies (the
-//! data); no Rust reference to such memory ever exists, since the worker may change it at any moment.
+//! All memory that a worker can write is touched in this file alone, through atomics (the header words) and raw copies
+//! (the data); no Rust reference to such memory ever exists, since the worker may change it at any moment.
 //!
 //! The pairs that order memory are named: SYNC POINT frame-published (writer's release of `tail`, reader's acquire) and
-//! SYNC POINT space-freed (reader's release of `head`, writer's acquire). Wake-ups go through pipes, whose locks order too.
+//! SYNC POINT space-freed (reader's release of `head`, writer's acquire). Wake-ups go through pipes, whose locks order
+//! too.
 
 use std::ffi::c_void;
 use std::io;
@@ -30,8 +31,8 @@ const STDERR_READ: usize = 24;
 const INTERRUPTING: usize = 28;
 const WATCHED: usize = 32;
 
-/// The mapped segment. Its file is a memfd sealed against shrinking and growing, so no worker can make the host fault by
-/// truncating it; a hole punched in it reads as zeros.
+/// The mapped segment. Its file is a memfd sealed against shrinking and growing, so no worker can make the host fault
+/// by truncating it; a hole punched in it reads as zeros.
 pub struct Segment {
     file: OwnedFd,
     base: NonNull<u8>,
@@ -94,8 +95,8 @@ impl Segment {
 
     fn word(&self, offset: usize) -> &AtomicU32 {
         debug_assert!(offset.is_multiple_of(4) && offset + 4 <= self.half * 2);
-        // SAFETY: inside the mapping, aligned (the mapping is page-aligned, halves are multiples of 64), and only ever accessed
-        // atomically by this process. The worker's plain stores are to be seen as racing atomic stores.
+        // SAFETY: inside the mapping, aligned (the mapping is page-aligned, halves are multiples of 64), and only ever
+        // accessed atomically by this process. The worker's plain stores are to be seen as racing atomic stores.
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset).cast()) }
     }
 
@@ -104,9 +105,9 @@ impl Segment {
         let (capacity, position) = (capacity as usize, position as usize);
         assert!(position < capacity && into.len() <= capacity && ring + HEADER + capacity <= self.half * 2);
         let first = into.len().min(capacity - position);
-        // SAFETY: both pieces lie inside the ring's data (asserted above); source and target do not overlap, since the target is
-        // memory of this process alone. The worker may write the source meanwhile: what is copied is then anything, and is judged
-        // after the copy only.
+        // SAFETY: both pieces lie inside the ring's data (asserted above); source and target do not overlap, since the
+        // target is memory of this process alone. The worker may write the source meanwhile: what is copied is then
+        // anything, and is judged after the copy only.
         unsafe {
             let data = self.base.as_ptr().add(ring + HEADER);
             std::ptr::copy_nonoverlapping(data.add(position), into.as_mut_ptr(), first);
@@ -119,7 +120,8 @@ impl Segment {
         let (capacity, position) = (capacity as usize, position as usize);
         assert!(position < capacity && from.len() <= capacity && ring + HEADER + capacity <= self.half * 2);
         let first = from.len().min(capacity - position);
-        // SAFETY: both pieces lie inside the ring's data (asserted above), and the source is memory of this process alone.
+        // SAFETY: both pieces lie inside the ring's data (asserted above), and the source is memory of this process
+        // alone.
         unsafe {
             let data = self.base.as_ptr().add(ring + HEADER);
             std::ptr::copy_nonoverlapping(from.as_ptr(), data.add(position), first);
@@ -215,12 +217,13 @@ impl Consumer {
         word.load(Ordering::Acquire) != 0 && word.swap(0, Ordering::AcqRel) != 0
     }
 
-    /// Keeps the worker from beginning another execution until [`Self::end_interrupt`]. Returns where [`Self::read_so_far`]
-    /// has to come to: whatever the worker published before it could see this is read by then, and what it says to be running
-    /// is running still, or waits.
+    /// Keeps the worker from beginning another execution until [`Self::end_interrupt`]. Returns where
+    /// [`Self::read_so_far`] has to come to: whatever the worker published before it could see this is read by then,
+    /// and what it says to be running is running still, or waits.
     pub fn begin_interrupt(&mut self) -> u64 {
         self.segment.word(INTERRUPTING).store(1, Ordering::SeqCst);
-        // The worker publishes its execution's end, and then looks; we say so, and then look. One of the two sees the other.
+        // The worker publishes its execution's end, and then looks; we say so, and then look. One of the two sees the
+        // other.
         fence(Ordering::SeqCst);
         self.total + u64::from(self.state().used)
     }
@@ -281,7 +284,8 @@ impl Producer {
         (self.capacity - 1 - PREFIX) as usize
     }
 
-    /// Whether somebody looks at the other ring without being woken: nothing but the end of an execution then wakes anybody.
+    /// Whether somebody looks at the other ring without being woken: nothing but the end of an execution then wakes
+    /// anybody.
     pub fn set_watched(&mut self, watched: bool) {
         self.segment.word(WATCHED).store(u32::from(watched), Ordering::SeqCst);
     }
@@ -317,8 +321,8 @@ impl Producer {
     }
 }
 
-/// Publishes how many bytes of the worker's stdout and stderr pipes the host has read, so that frames can say where among
-/// them they belong (`docs/PROTOCOL.md`, order of output).
+/// Publishes how many bytes of the worker's stdout and stderr pipes the host has read, so that frames can say where
+/// among them they belong (`docs/PROTOCOL.md`, order of output).
 pub struct PipeMarks {
     segment: Arc<Segment>,
     stdout: u32,
@@ -478,7 +482,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a queue as the model: whatever is pushed comes out, in order, and `Full` is said only when it is true.
+        /// Against a queue as the model: whatever is pushed comes out, in order, and `Full` is said only when it is
+        /// true.
         #[test]
         fn behaves_like_a_queue(steps in proptest::collection::vec((any::<bool>(), 0_usize..1200), 1..400)) {
             let (mut from, to, _marks) = Segment::create(4096).unwrap().host_ends();

@@ -1,6 +1,7 @@
 //! Layers that are switched off, to show what each of them holds: see `scripts/mutations.mjs`.
 //!
-//! In the product, which is built without the feature `mutations`, [`off`] is a constant and nothing else of this exists.
+//! In the product, which is built without the feature `mutations`, [`off`] is a constant and nothing else of this
+//! exists.
 //! `.ci/run` looks for the name of the list in what is shipped.
 
 /// Whether this is a test build, in which layers may be missing on purpose.

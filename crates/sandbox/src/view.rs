@@ -102,8 +102,8 @@ struct Resolved {
     links: Vec<(PathBuf, PathBuf)>,
 }
 
-/// The real directory that a path of the host's own lies in. Refuses one that is reached through a symlink in one of the
-/// write grants, which the worker may point elsewhere; whoever opens it again must follow no symlink any more.
+/// The real directory that a path of the host's own lies in. Refuses one that is reached through a symlink in one of
+/// the write grants, which the worker may point elsewhere; whoever opens it again must follow no symlink any more.
 pub fn directory_of_host(path: &Path, grants: &[Grant]) -> io::Result<PathBuf> {
     let mut builder = Builder::default();
     let resolved = builder.resolve(path.parent().unwrap_or(Path::new("/")))?;

@@ -106,7 +106,8 @@ impl Inbound {
         left
     }
 
-    /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left unread.
+    /// Pipes first, then the ring, then what of the pipes is left: see [`Outputs`]. True when something was left
+    /// unread.
     pub fn read(&mut self) -> Result<bool, Lie> {
         self.outputs.fill(&mut self.marks);
         let mut left = false;

@@ -224,7 +224,8 @@ impl Python {
         for config in &self.configs {
             grant(config.clone(), false, false);
         }
-        // The loader's cache, the links by which Debian chooses among libraries (libblas.so.3), certificates, time zones, the C.UTF-8 locale: data that libraries take for given.
+        // The loader's cache, the links by which Debian chooses among libraries (libblas.so.3), certificates, time
+        // zones, the C.UTF-8 locale: data that libraries take for given.
         for path in [
             "/etc/ld.so.cache",
             "/etc/alternatives",
@@ -296,7 +297,8 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of a file that is no interpreter by its name, it is assumed that it picks one: scripts, and mise's links to itself.
+    /// Of a file that is no interpreter by its name, it is assumed that it picks one: scripts, and mise's links to
+    /// itself.
     fn of(found: &Path, cwd: &Path) -> std::io::Result<Self> {
         let file = crate::files::open(found, true)?;
         if file.metadata()?.permissions().mode() & 0o111 == 0 {

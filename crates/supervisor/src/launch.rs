@@ -448,8 +448,8 @@ fn init_path() -> Result<PathBuf, Error> {
     beside.ok_or_else(|| Error::setup("ERR_BUNTIME_HELPER", "buntime-init cannot be found: this program has no path"))
 }
 
-/// What of ours runs outside the sandbox: the helper, where it was installed (the command and the addon lie there, too), and
-/// this program.
+/// What of ours runs outside the sandbox: the helper, where it was installed (the command and the addon lie there,
+/// too), and this program.
 fn own_programs() -> impl Iterator<Item = PathBuf> {
     let helper = init_path().ok().and_then(|path| std::path::absolute(path).ok());
     let installed = helper.as_ref().and_then(|helper| Some(helper.parent()?.to_owned()));

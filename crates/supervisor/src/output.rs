@@ -1,8 +1,8 @@
 //! One order out of three sources: the ring's frames, and the pipes behind the worker's descriptors 1 and 2.
 //!
-//! A frame says how many bytes had gone into each pipe when its text was made; those bytes go out first. What is in a pipe
-//! beyond the marks of every frame seen was written after them, since pipes are read before the ring is. `docs/PROTOCOL.md`,
-//! order of output.
+//! A frame says how many bytes had gone into each pipe when its text was made; those bytes go out first. What is in a
+//! pipe beyond the marks of every frame seen was written after them, since pipes are read before the ring is.
+//! `docs/PROTOCOL.md`, order of output.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -87,8 +87,8 @@ impl Outputs {
         let (stdout, stderr) = (self.stdout.owes(at.stdout), self.stderr.owes(at.stderr));
         let mut read = 0;
         if stdout > self.stdout.held || stderr > self.stderr.held {
-            // Written since the pipes were read, and before the frame: they are there. A frame that claims more than was
-            // written gets what there is, and no waiting.
+            // Written since the pipes were read, and before the frame: they are there. A frame that claims more than
+            // was written gets what there is, and no waiting.
             read = self.fill(marks);
         }
         self.emit(stdout, stderr, batch);

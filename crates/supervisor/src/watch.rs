@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::inbound::Inlet;
 use crate::supervisor::{Command, Core};
 
-/// For the thread that has just queued an execution and looks, for some microseconds, for its first output or its end: it
-/// takes what the worker has written itself, and spares both threads being woken. Meanwhile the worker wakes nobody but
-/// at an execution's end. Dropped, it leaves everything to the reader thread again.
+/// For the thread that has just queued an execution and looks, for some microseconds, for its first output or its end:
+/// it takes what the worker has written itself, and spares both threads being woken. Meanwhile the worker wakes nobody
+/// but at an execution's end. Dropped, it leaves everything to the reader thread again.
 pub struct Watch {
     core: Arc<Core>,
     inlet: Inlet,

@@ -39,7 +39,8 @@ const KILL_WAIT: Duration = Duration::from_millis(500);
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// Between two `memory` events while code runs.
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
-/// From the exec gate's answer to reading back what is in force: the interpreter is executed by then, and still starting.
+/// From the exec gate's answer to reading back what is in force: the interpreter is executed by then, and still
+/// starting.
 const EXEC_SETTLES: Duration = Duration::from_millis(2);
 
 /// The whole life of one worker. `started` is answered once.
@@ -142,7 +143,8 @@ async fn unless_stopped<T>(
             result = &mut work => break result,
         }
     };
-    // Back into the channel, for the worker's task; without one, a stop is answered when that is dropped, at the very end.
+    // Back into the channel, for the worker's task; without one, a stop is answered when that is dropped, at the very
+    // end.
     for mut command in held {
         if let Command::Stop { grace, .. } = &mut command {
             *grace = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -411,8 +413,8 @@ impl Live {
         self.unread |= self.interrupt_target_now();
     }
 
-    /// Interrupts the execution that is meant, once it runs, and no other: the worker begins none while we make sure that the
-    /// one that runs has not ended. True when that takes another look into the ring.
+    /// Interrupts the execution that is meant, once it runs, and no other: the worker begins none while we make sure
+    /// that the one that runs has not ended. True when that takes another look into the ring.
     fn interrupt_target_now(&mut self) -> bool {
         let Some(target) = self.interrupt_target else { return false };
         let mut inbound = self.inlet.lock();
@@ -598,8 +600,9 @@ impl Live {
         }
     }
 
-    /// The worker's own `execve` is the first that is asked about: nothing of the worker's has run before it. It passes; then
-    /// the listener is closed, and every later `execve` fails in the kernel, with nobody to ask and no work for the host.
+    /// The worker's own `execve` is the first that is asked about: nothing of the worker's has run before it. It
+    /// passes; then the listener is closed, and every later `execve` fails in the kernel, with nobody to ask and no
+    /// work for the host.
     fn pass_exec(&mut self) {
         let Some(listener) = self.listener.take() else { return };
         match sys::receive_notification(listener.get().as_fd()) {
@@ -615,7 +618,8 @@ impl Live {
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
             }
-            // Its process died before the answer, or the listener is at its end. Closed as well: every exec fails from now on.
+            // Its process died before the answer, or the listener is at its end. Closed as well: every exec fails from
+            // now on.
             Ok(None) => {}
             Err(error) => {
                 self.failed = Some(Error::setup("ERR_BUNTIME_EXEC", format!("the exec gate: {error}")));
