@@ -163,7 +163,7 @@ class Supervisor {
     const sent = guard(() => this.#native.sendCode(code));
     // Short code has been executed by now, and no wake-up was made for its events. No listener is called from within
     // a call of the user's.
-    if (sent === 2) queueMicrotask(() => this.#life === "started" && this.#dispatch(this.#native.takeEvents()));
+    if (sent === 2) queueMicrotask(() => this.#dispatchWatched());
     return sent !== 0;
   }
 
@@ -193,6 +193,15 @@ class Supervisor {
   ref() {
     this.#wantsHold = true;
     this.#hold?.ref();
+  }
+
+  /** The first news at once; what that costs to hand on is time in which the rest may come. */
+  #dispatchWatched() {
+    if (this.#life === "started") this.#dispatch(this.#native.takeEvents());
+    // After what the listeners have made ready: somebody may await this output.
+    queueMicrotask(() => {
+      if (this.#native.unwatch() && this.#life === "started") this.#dispatch(this.#native.takeEvents());
+    });
   }
 
   /** Calls every listener with every event, in order. They come as JSON, or as objects where there is much text. */

@@ -110,24 +110,31 @@ impl Listeners {
         }
     }
 
-    /// Watches for a moment for what an execution says first. True when there are events to take, of which no wake-up
-    /// tells.
-    pub fn watch(&self, watch: Option<Watch>) -> bool {
-        let mut until = Instant::now() + WATCH;
-        let mut output = false;
+    /// Watches for a moment for what an execution says first. True when there is output to take, or its end, of which
+    /// no wake-up tells; [`Self::unwatch`] has to follow, once that has been taken.
+    pub fn watch(&self, watch: &Watch) -> bool {
+        let until = Instant::now() + WATCH;
+        while !self.output.load(Ordering::Acquire) {
+            watch.look();
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    /// Leaves the rest to the reader thread, save an end that is just coming. True when there are events to take, of
+    /// which no wake-up tells.
+    pub fn unwatch(&self, watch: Option<Watch>) -> bool {
+        let until = Instant::now() + WATCH_FOR_END;
         while let Some(watch) = &watch
+            && self.output.load(Ordering::Acquire)
             && !self.end.load(Ordering::Acquire)
+            && Instant::now() <= until
         {
             watch.look();
-            let now = Instant::now();
-            if now > until {
-                break;
-            }
-            if !output && self.output.load(Ordering::Acquire) {
-                output = true;
-                until = now + WATCH_FOR_END;
-            }
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         drop(watch);
         let mut queue = self.lock();

@@ -1,9 +1,10 @@
 //! `class Supervisor` of the binding: short methods over the core's.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buntime_supervisor::{Run, Supervisor as Core};
+use buntime_supervisor::{Run, Supervisor as Core, Watch};
 use napi::Env;
 use napi::bindgen_prelude::{Either, Function, Object, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -18,6 +19,8 @@ use crate::{event, options, paths, value};
 pub struct Supervisor {
     core: Core,
     listeners: Arc<Listeners>,
+    /// What the last execution is watched with, until its first news has been dispatched.
+    watch: RefCell<Option<Watch>>,
 }
 
 #[napi]
@@ -28,7 +31,7 @@ impl Supervisor {
         let options = options::parse(value::plain(options, "options")?).map_err(to_js)?;
         let listeners = Arc::new(Listeners::default());
         let core = Core::new(options, listeners.clone()).map_err(to_js)?;
-        Ok(Self { core, listeners })
+        Ok(Self { core, listeners, watch: RefCell::default() })
     }
 
     /// Resolves when the worker is ready. `wake` is called, from then on, whenever there are events to take.
@@ -65,20 +68,33 @@ impl Supervisor {
         self.to_js(env, self.listeners.close())
     }
 
-    /// 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells.
+    /// 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells; then
+    /// `unwatch` is to be called.
     #[napi(catch_unwind)]
     pub fn send_code(&self, code: String) -> napi::Result<u32> {
+        self.unwatch()?;
         let watched = self.listeners.sending();
         let run = Run::Code(code);
         let sent =
             if watched { self.core.run_watched(run) } else { self.core.run(run).map(|sent| sent.then_some(None)) };
         match sent {
-            Ok(Some(watch)) => Ok(1 + u32::from(watched && self.listeners.watch(watch))),
+            Ok(Some(Some(watch))) if self.listeners.watch(&watch) => {
+                *self.watch.borrow_mut() = Some(watch);
+                Ok(2)
+            }
+            Ok(Some(watch)) => Ok(1 + u32::from(watched && self.listeners.unwatch(watch))),
             not_sent => {
                 self.listeners.not_sent();
                 not_sent.map(|_| 0).map_err(to_js)
             }
         }
+    }
+
+    /// True when there are events to take, of which no wake-up tells.
+    #[napi(catch_unwind)]
+    pub fn unwatch(&self) -> napi::Result<bool> {
+        let watch = self.watch.borrow_mut().take();
+        Ok(watch.is_some() && self.listeners.unwatch(watch))
     }
 
     #[napi(catch_unwind, ts_return_type = "Promise<{ stateLost: boolean }>")]

@@ -237,6 +237,8 @@ class Output:
                         head, wake = OPEN_OUTPUT[stream], size >= WORTH_A_WAKE
                     size = (OUTPUT_OVERHEAD + size).to_bytes(4, "little")
                     self.ring.push(b"%b%b%b%b" % (size, head, self.encoded_marks, data), wake)
+                    if wake and self.ring.words[WATCHED]:
+                        posix.sched_yield()  # to who watches: a processor wakes its own threads the soonest
                 if self.late:
                     self._write_late()
             finally:
