@@ -4,14 +4,22 @@
 //! It takes no arguments and reads no environment. What it does, in order, is `buntime_sandbox::apply`.
 
 #![deny(unsafe_code)]
+#![no_main]
+
+use std::ffi::c_int;
 
 use buntime_sandbox::{apply, sys};
 
-fn main() {
-    // Whatever the caller left open is not the worker's.
-    if let Err(error) = sys::close_from(3) {
+/// C's own `main`. What the standard library does before Rust's (it reads `/proc/self/maps` for a stack that no signal
+/// handler of ours will ever need) takes as long as ten mounts.
+#[expect(unsafe_code, reason = "the one symbol of this name in the program")]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> c_int {
+    // A supervisor that is gone is an error of the call, not a signal.
+    if let Err(error) = sys::ignore_broken_pipes().and_then(|()| sys::close_from(3)) {
+        // Whatever the caller left open is not the worker's.
         eprintln!("buntime-init: {error}");
-        std::process::exit(1);
+        return 1;
     }
-    std::process::exit(apply::run(sys::take_standard_input()));
+    apply::run(sys::take_standard_input())
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::sys;
 
+/// The worker's number in its pid namespace: PID 1 starts one thread, which makes the network, and forks once.
+pub const WORKER_PID: i32 = 3;
+
 /// Longest message, in bytes. Plans travel as descriptors, so that none is too long.
 const MAX_MESSAGE: usize = 64 * 1024;
 

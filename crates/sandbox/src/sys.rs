@@ -378,8 +378,8 @@ fn prctl(name: &'static str, option: c_int, second: u64, third: u64) -> Result<(
 pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
     // SAFETY: calls without pointers.
     unsafe {
-        check(libc::setresgid(gid, gid, gid).into(), "setresgid", gid)?;
-        check(libc::setresuid(uid, uid, uid).into(), "setresuid", uid)?;
+        check(libc::syscall(libc::SYS_setresgid, gid, gid, gid), "setresgid", gid)?;
+        check(libc::syscall(libc::SYS_setresuid, uid, uid, uid), "setresuid", uid)?;
     }
     Ok(())
 }
@@ -467,8 +467,14 @@ pub fn child_signal_fd() -> Result<OwnedFd> {
     }
 }
 
-/// Unblocks every signal and gives each its default action: what a program expects to start with. (SIGPIPE included,
-/// which Rust's start-up code ignores.)
+/// Writing to what nobody reads any more is an error, and no signal.
+pub fn ignore_broken_pipes() -> Result<()> {
+    // SAFETY: SIG_IGN is a valid action.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    check(if before == libc::SIG_ERR { -1 } else { 0 }, "signal", "SIGPIPE, SIG_IGN").map(drop)
+}
+
+/// Unblocks every signal and gives each its default action: what a program expects to start with.
 pub fn reset_signals() -> Result<()> {
     // SAFETY: SIG_DFL is a valid action; KILL and STOP answer EINVAL, which changes nothing.
     unsafe {
@@ -658,12 +664,14 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], what: &'static str) -> Re
 
 /// Reads a file descriptor from its start to its end, wherever its own position is.
 pub fn read_whole(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    // A plan fits, and no page is touched for nothing.
+    const CHUNK: usize = 16 * 1024;
     let mut bytes = Vec::new();
     loop {
         let start = bytes.len();
-        bytes.resize(start + 64 * 1024, 0);
+        bytes.resize(start + CHUNK, 0);
         // SAFETY: the kernel writes at most the 64 KiB that were just added.
-        let read = unsafe { libc::pread(fd.as_raw_fd(), bytes[start..].as_mut_ptr().cast(), 64 * 1024, start as i64) };
+        let read = unsafe { libc::pread(fd.as_raw_fd(), bytes[start..].as_mut_ptr().cast(), CHUNK, start as i64) };
         let read = check(read as c_long, "pread", fd.as_raw_fd())? as usize;
         bytes.truncate(start + read);
         if read == 0 {
@@ -815,10 +823,16 @@ pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
 
 // ---- network --------------------------------------------------------------------------------------------------------
 
-/// Sets the loopback interface of this network namespace up (netdevice(7)).
-pub fn loopback_up() -> Result<()> {
-    // SAFETY: the request structure is plain data of the size that the kernel expects for SIOCSIFFLAGS.
+/// `ioctl_list`: the network namespace of a socket, as a descriptor (<linux/sockios.h>).
+const SIOCGSKNS: libc::Ioctl = 0x894c;
+
+/// Puts the calling *thread* into a new network namespace, sets its loopback interface up (netdevice(7)), and returns the
+/// namespace, for [`enter_network`].
+pub fn new_network() -> Result<OwnedFd> {
+    // SAFETY: the request structure is plain data of the size that the kernel expects for SIOCSIFFLAGS; the other calls
+    // take no pointers.
     unsafe {
+        check(libc::unshare(libc::CLONE_NEWNET).into(), "unshare", "CLONE_NEWNET")?;
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         let socket = owned(check(socket.into(), "socket", "AF_INET, SOCK_DGRAM")?);
         let mut request: libc::ifreq = zeroed();
@@ -826,8 +840,17 @@ pub fn loopback_up() -> Result<()> {
         request.ifr_name[1] = b'o' as libc::c_char;
         request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
         let done = libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request);
-        check(done.into(), "ioctl", "SIOCSIFFLAGS, lo, IFF_UP").map(drop)
+        check(done.into(), "ioctl", "SIOCSIFFLAGS, lo, IFF_UP")?;
+        let namespace = libc::ioctl(socket.as_raw_fd(), SIOCGSKNS);
+        check(namespace.into(), "ioctl", "SIOCGSKNS").map(owned)
     }
+}
+
+/// Puts the calling thread into a network namespace (setns(2)).
+pub fn enter_network(namespace: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: a call without pointers.
+    let done = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    check(done.into(), "setns", "CLONE_NEWNET").map(drop)
 }
 
 // ---- seccomp --------------------------------------------------------------------------------------------------------
@@ -836,6 +859,11 @@ const SECCOMP_SET_MODE_FILTER: c_uint = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER: c_uint = 1 << 3;
 /// Linux 5.19: a signal does not abort a call that the supervisor has received.
 const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: c_uint = 1 << 5;
+
+/// `SECCOMP_IOW(4, __u64)`, Linux 6.6.
+const SECCOMP_IOCTL_NOTIF_SET_FLAGS: libc::Ioctl = 0x4008_2104;
+/// Who asks and who answers take turns on one processor, which is sooner than to wake another.
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: u64 = 1;
 
 /// `struct sock_filter`, <linux/filter.h>.
 #[repr(C)]
@@ -875,14 +903,18 @@ pub fn load_filter(program: &[Instruction], listener: bool) -> Result<Option<Own
         return check(load(0), "seccomp", shown(0)).map(|_| None);
     }
     let with = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    match check(load(with), "seccomp", shown(with)) {
-        Ok(fd) => Ok(Some(owned(fd))),
+    let fd = match check(load(with), "seccomp", shown(with)) {
         Err(error) if error.errno == libc::EINVAL => {
             let plain = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-            check(load(plain), "seccomp", shown(plain)).map(|fd| Some(owned(fd)))
+            check(load(plain), "seccomp", shown(plain))?
         }
-        Err(error) => Err(error),
-    }
+        loaded => loaded?,
+    };
+    let listener = owned(fd);
+    // SAFETY: the request takes its number by value. An older kernel refuses it, and is slower.
+    let _ =
+        unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) };
+    Ok(Some(listener))
 }
 
 /// `struct seccomp_notif`, <linux/seccomp.h>: a system call that waits for an answer.
@@ -1002,7 +1034,7 @@ pub fn landlock_abi() -> Result<i32> {
 /// Leaves every supplementary group. Needs privilege in the user namespace, and `setgroups` not denied there.
 pub fn drop_groups() -> Result<()> {
     // SAFETY: a count of 0 reads no memory.
-    check(unsafe { libc::setgroups(0, null()) }.into(), "setgroups", "0").map(drop)
+    check(unsafe { libc::syscall(libc::SYS_setgroups, 0, null::<libc::gid_t>()) }, "setgroups", "0").map(drop)
 }
 
 /// Takes what a signalfd holds; nothing waiting is fine.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buntime_ipc::{ControlLine, ControlLines, Lie, RingState};
-use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WorkerEnd};
+use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WORKER_PID, WorkerEnd};
 use buntime_sandbox::mutation::{Layer, MUTANT, off};
 use buntime_sandbox::sys::{self, Reply};
 use serde_json::Value;
@@ -608,8 +608,8 @@ impl Live {
         match sys::receive_notification(listener.get().as_fd()) {
             Ok(Some(notification)) => {
                 let pid = i32::try_from(notification.pid).ok();
-                // PID 1 forks once: the worker is number 2 in its namespace.
-                let is_worker = process::innermost_pid(notification.pid) == Some(2) || off(Layer::Pids);
+                let numbered_else = off(Layer::Pids) || off(Layer::Network);
+                let is_worker = process::innermost_pid(notification.pid) == Some(WORKER_PID) || numbered_else;
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_pid = pid.filter(|_| is_worker);
                 self.inlet.lock().worker_pid = self.worker_pid;

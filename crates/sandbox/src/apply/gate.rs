@@ -2,11 +2,11 @@
 
 use std::os::fd::AsFd;
 
-use super::{During, Result, sending};
+use super::{During, Result, of_filter, sending};
 use crate::message::{Failure, HelperEnd, Step};
 use crate::mutation::{Layer, off};
 use crate::plan::ExecGate;
-use crate::seccomp::{self, ExecJudge};
+use crate::seccomp::{self, ExecJudge, exec_gate};
 use crate::sys::{self, Stop, SysError};
 
 /// By whom the worker's `execve` is let through.
@@ -20,24 +20,39 @@ pub enum Gate {
     Tracer,
 }
 
-/// Loads the gate's filter. A second listener in one chain of filters is EBUSY, as when the host itself runs under one:
-/// then the worker is traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a
-/// listener.
-pub fn install(helper: &HelperEnd, gate: ExecGate) -> Result<Gate> {
+/// What [`install`] has loaded.
+pub struct Installed {
+    pub gate: Gate,
+    /// The list's filter too.
+    pub list: bool,
+}
+
+/// Loads the gate's filter, and with `list` the list's too where nothing that it refuses is needed any more: neither is
+/// another filter to be loaded, nor is anybody traced.
+///
+/// A second listener in one chain of filters is EBUSY, as when the host itself runs under one: then the worker is traced
+/// until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a listener.
+pub fn install(helper: &HelperEnd, gate: ExecGate, list: bool) -> Result<Installed> {
+    let list = list && !off(Layer::Seccomp);
     if gate == ExecGate::Open || off(Layer::ExecGate) {
-        return Ok(Gate::Open);
+        if list {
+            super::load_filter(&seccomp::list().map_err(of_filter)?)?;
+        }
+        return Ok(Installed { gate: Gate::Open, list });
     }
-    match sys::load_filter(&seccomp::exec_gate(ExecJudge::Supervisor), true) {
+    let asking =
+        if list { seccomp::list_and_gate().map_err(of_filter)? } else { exec_gate(ExecJudge::Supervisor).into() };
+    match sys::load_filter(&asking, true) {
         Ok(listener) => {
             if let Some(listener) = listener {
                 helper.send_listener(listener.as_fd()).map_err(sending(Step::Seccomp, "the listener"))?;
             }
-            Ok(Gate::Supervisor)
+            Ok(Installed { gate: Gate::Supervisor, list })
         }
         Err(error) if error.errno == libc::EBUSY => {
-            sys::load_filter(&seccomp::exec_gate(ExecJudge::Tracer), false).during(Step::Seccomp)?;
+            sys::load_filter(&exec_gate(ExecJudge::Tracer), false).during(Step::Seccomp)?;
             shows_itself()?;
-            Ok(Gate::Tracer)
+            Ok(Installed { gate: Gate::Tracer, list: false })
         }
         Err(error) => Err(error).during(Step::Seccomp),
     }

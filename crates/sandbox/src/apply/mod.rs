@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use self::gate::Gate;
+use self::gate::{Gate, Installed};
 use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
 use crate::mutation::{self, Layer, off};
 use crate::plan::{Identity, Plan, Worker};
@@ -67,13 +67,13 @@ pub fn run(socket: OwnedFd) -> i32 {
     }
 }
 
-/// All namespaces that there are, save the one for clocks, which the worker cannot set.
+/// All namespaces that there are, save the one for clocks, which the worker cannot set, and the network's, which takes
+/// the longest to make and is made beside the rest.
 fn namespaces() -> i32 {
     let kind = |layer: Layer, flag: i32| if off(layer) { 0 } else { flag };
     libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
         | kind(Layer::Pids, libc::CLONE_NEWPID)
-        | kind(Layer::Network, libc::CLONE_NEWNET)
         | kind(Layer::Ipc, libc::CLONE_NEWIPC)
         | kind(Layer::HostName, libc::CLONE_NEWUTS)
         | kind(Layer::Cgroup, libc::CLONE_NEWCGROUP)
@@ -113,18 +113,10 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
 
     // ---- inner process, PID 1
     sys::die_with_parent().during(Step::Namespaces)?;
-    if sys::read_byte(mapped.as_fd()).during(Step::Identity)?.is_none() {
-        return Ok(1); // the outer process failed, and has said so
-    }
-    become_worker_id(plan.identity, foreign)?;
+    // What needs no mapped id goes first: the outer process writes the maps meanwhile.
+    // Network: loopback alone. To make it takes the kernel as long as all mounts, and neither waits for the other.
+    let network = (!off(Layer::Network)).then(|| std::thread::spawn(sys::new_network));
     let namespace_limit = open_namespace_limit(&mut notes);
-
-    // Network: loopback alone.
-    if !off(Layer::Network) {
-        sys::loopback_up().during(Step::Network)?;
-    }
-
-    // Host name, then the file tree.
     if !off(Layer::HostName) {
         sys::set_hostname(&plan.hostname).during(Step::Mounts)?;
     }
@@ -133,7 +125,17 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         Some(sources) => sources,
         None => mounts::open_sources(&plan, false, &mut notes)?,
     };
+    if sys::read_byte(mapped.as_fd()).during(Step::Identity)?.is_none() {
+        return Ok(1); // the outer process failed, and has said so
+    }
+    become_worker_id(plan.identity, foreign)?;
+
+    // The file tree.
     mounts::build_root(&plan, sources, fds.harness.as_fd())?;
+    if let Some(network) = network {
+        let made = network.join().map_err(|_| failure(Step::Network, "the thread that makes the network panicked"))?;
+        sys::enter_network(made.during(Step::Network)?.as_fd()).during(Step::Network)?;
+    }
     forbid_more_namespaces(namespace_limit)?;
 
     // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
@@ -156,22 +158,24 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         sys::set_no_new_privileges().during(Step::Privileges)?;
     }
 
-    // The second wall over files, then the filter.
+    // The second wall over files.
     let landlock_abi = if off(Layer::Landlock) { 0 } else { landlock::restrict(&plan.landlock)? };
-    let gate = gate::install(helper, plan.seccomp.exec)?;
-    // PID 1 does its duties under the built-in list; what the policy denies on top is the worker's alone.
-    let filter = compile(&[])?;
-    let deny = &plan.seccomp.deny;
-    let worker_filter = if seccomp::refuses(deny) { filter.clone() } else { compile(deny)? };
 
-    // The worker.
+    // The filters. PID 1 does its duties under the built-in list, which the worker inherits; what the policy denies on top
+    // is the worker's alone.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
+    let denied = seccomp::refusing(&plan.seccomp.deny).map_err(of_filter)?;
+    let list = seccomp::list().map_err(of_filter)?;
+    let Installed { gate, list: inherited } = gate::install(helper, plan.seccomp.exec, denied.is_none())?;
+    let worker_filters = denied.as_deref().into_iter().chain((!inherited).then_some(&*list)).collect();
+
+    // The worker.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let built = Built { landlock_abi, exec_gate: gate != Gate::Open, notes, micros };
     helper.send(&FromHelper::Built(built)).map_err(sending(Step::Exec, "Built"))?;
     match sys::clone_process(0).during(Step::Exec)? {
-        Fork::Child => exec_worker(&plan.worker, &fds, Some(&worker_filter), gate, tell_exec_failed),
+        Fork::Child => exec_worker(&plan.worker, &fds, Some(worker_filters), gate, tell_exec_failed),
         Fork::Parent(worker) => {
             drop((fds, tell_exec_failed));
             if gate == Gate::Tracer
@@ -181,12 +185,20 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
                     failure(Step::Exec, format!("the worker ended before its execve: {status:?}"))
                 }));
             }
-            if !off(Layer::Seccomp) {
-                sys::load_filter(&filter, false).during(Step::Seccomp)?;
+            if !inherited {
+                load_filter(&list)?;
             }
             init::serve(helper, worker, child_signals, exec_failed)
         }
     }
+}
+
+fn of_filter(error: String) -> Failure {
+    failure(Step::Seccomp, error)
+}
+
+fn load_filter(filter: &[sys::Instruction]) -> Result<()> {
+    if off(Layer::Seccomp) { Ok(()) } else { sys::load_filter(filter, false).map(drop).during(Step::Seccomp) }
 }
 
 /// The worker without any sandbox, for development: this process starts and watches it, and nothing else.
@@ -270,17 +282,16 @@ fn forbid_more_namespaces(limit: Option<OwnedFd>) -> Result<()> {
     limit.map_or(Ok(()), |limit| sys::write_all(limit.as_fd(), b"0", "max_user_namespaces")).during(Step::Privileges)
 }
 
-fn compile(deny: &[String]) -> Result<Vec<sys::Instruction>> {
-    seccomp::compile(deny).map_err(|error| failure(Step::Seccomp, error))
-}
+/// The filters that a worker loads itself; `None` for one without a sandbox.
+type OwnFilters<'a> = Option<Vec<&'a [sys::Instruction]>>;
 
-/// The worker's last steps: its descriptors, its directory, its filter, its one `execve`. Whatever fails is told
+/// The worker's last steps: its descriptors, its directory, its filters, its one `execve`. Whatever fails is told
 /// through the pipe; the pipe's end without a word means success.
-fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instruction]>, gate: Gate, tell: OwnedFd) -> ! {
+fn exec_worker(worker: &Worker, fds: &LaunchFds, filters: OwnFilters<'_>, gate: Gate, tell: OwnedFd) -> ! {
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
     let (tell, failure) = match sys::arrange_descriptors(&borrowed, tell) {
         Ok(tell) => {
-            let Err(failure) = try_exec(worker, filter, gate);
+            let Err(failure) = try_exec(worker, filters, gate);
             (tell, failure)
         }
         Err((error, tell)) => (tell, Failure::of(Step::Exec, &error)),
@@ -290,7 +301,7 @@ fn exec_worker(worker: &Worker, fds: &LaunchFds, filter: Option<&[sys::Instructi
     sys::exit_now(127)
 }
 
-fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>, gate: Gate) -> Result<Infallible> {
+fn try_exec(worker: &Worker, filters: OwnFilters<'_>, gate: Gate) -> Result<Infallible> {
     let step = Step::Exec;
     let c = |bytes: &crate::Bytes| {
         let error = || SysError { call: "execve", arguments: format!("{bytes:?}"), errno: libc::EINVAL };
@@ -307,12 +318,9 @@ fn try_exec(worker: &Worker, filter: Option<&[sys::Instruction]>, gate: Gate) ->
     if gate == Gate::Tracer {
         gate::be_traced()?;
     }
-    if let Some(filter) = filter {
-        if !off(Layer::Seccomp) {
-            sys::load_filter(filter, false).during(Step::Seccomp)?;
-        }
-    } else {
-        sys::die_with_parent().during(step)?;
+    match filters {
+        Some(filters) => filters.into_iter().try_for_each(load_filter)?,
+        None => sys::die_with_parent().during(step)?,
     }
     Err(Failure::of(step, &sys::execute(&program, &argv, &env)))
 }

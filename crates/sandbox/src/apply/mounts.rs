@@ -163,12 +163,15 @@ enum MountPoint {
 }
 
 fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, path: &[u8], point: MountPoint) -> Result<()> {
-    match point {
-        MountPoint::NewDirectory => sys::make_dir(root, path).during(Step::Mounts)?,
-        MountPoint::NewFile => drop(sys::create_file(root, path, 0o444).during(Step::Mounts)?),
-        MountPoint::OfTheHost => {}
-    }
-    let target = sys::open_place(Some(root), path).during(Step::Mounts)?;
+    let step = Step::Mounts;
+    let target = match point {
+        MountPoint::NewFile => sys::create_file(root, path, 0o444).during(step)?,
+        MountPoint::NewDirectory => {
+            sys::make_dir(root, path).during(step)?;
+            sys::open_place(Some(root), path).during(step)?
+        }
+        MountPoint::OfTheHost => sys::open_place(Some(root), path).during(step)?,
+    };
     sys::move_mount(mount, target.as_fd(), path).during(Step::Mounts)
 }
 

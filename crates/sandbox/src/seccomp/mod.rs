@@ -1,0 +1,142 @@
+//! The system-call filters of a worker: the list's, compiled, and the exec gate in front of it.
+
+mod compile;
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use syscalls::Sysno;
+
+use self::compile::{
+    ARCH, AUDIT_ARCH, JUMP_EQUAL, LOAD_WORD, NUMBER, RET_ALLOW, RET_KILL_PROCESS, RET_USER_NOTIF, RETURN, Verdict, step,
+};
+use crate::sys::Instruction;
+
+// `PLAIN` and `ASKING: Option<&[Instruction]>`, the list's filter without and with the exec gate in it, and
+// `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that they
+// were compiled on is not the one that they are for.
+include!(concat!(env!("OUT_DIR"), "/filter.rs"));
+
+// <linux/seccomp.h>
+const RET_TRACE: u32 = 0x7ff0_0000;
+
+/// The filter of the list.
+pub fn list() -> Result<Cow<'static, [Instruction]>, String> {
+    built_in(PLAIN, None)
+}
+
+/// The filter of the list with the exec gate in it: every `execve` asks the holder of the filter's listener. Loading is
+/// the dearest step of all, and one filter is loaded sooner than two.
+pub fn list_and_gate() -> Result<Cow<'static, [Instruction]>, String> {
+    built_in(ASKING, Some(RET_USER_NOTIF))
+}
+
+fn built_in(built: Option<&'static [Instruction]>, exec: Option<u32>) -> Result<Cow<'static, [Instruction]>, String> {
+    match built {
+        Some(program) => Ok(program.into()),
+        None => compile::compile(exec).map(Cow::Owned),
+    }
+}
+
+/// The filter that refuses these calls and lets all else pass to the filter behind it; `None` where the list refuses them
+/// itself, as it does those of the default policy. Fails only on a name that is no system call, which policies check
+/// before.
+pub fn refusing(names: &[String]) -> Result<Option<Vec<Instruction>>, String> {
+    let refuse = step(RETURN, Verdict::Errno(libc::EPERM).action(), 0, 0);
+    let mut program = vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+    ];
+    let nothing = program.len();
+    for name in names {
+        let call = Sysno::from_str(name).map_err(|()| format!("no such system call: {name:?}"))?.id() as u32;
+        if REFUSED.binary_search(&call).is_err() {
+            program.extend([step(JUMP_EQUAL, call, 0, 1), refuse]);
+        }
+    }
+    if program.len() == nothing {
+        return Ok(None);
+    }
+    program.push(step(RETURN, RET_ALLOW, 0, 0));
+    Ok(Some(program))
+}
+
+/// Who says which `execve` passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecJudge {
+    /// The supervisor, as the holder of the filter's listener.
+    Supervisor,
+    /// PID 1, as the worker's tracer.
+    Tracer,
+}
+
+/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel
+/// takes the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too. Once the
+/// judge is gone, each `execve` fails with ENOSYS.
+pub fn exec_gate(judge: ExecJudge) -> Vec<Instruction> {
+    let ask = match judge {
+        ExecJudge::Supervisor => RET_USER_NOTIF,
+        ExecJudge::Tracer => RET_TRACE,
+    };
+    vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+        step(JUMP_EQUAL, libc::SYS_execve as u32, 0, 1),
+        step(RETURN, ask, 0, 0),
+        step(RETURN, RET_ALLOW, 0, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compile::tests::run;
+    use super::compile::{RET_ERRNO, X32_BIT};
+    use super::*;
+
+    #[test]
+    fn what_the_build_compiled_is_what_is_compiled_now() {
+        assert!(PLAIN.is_some() && ASKING.is_some(), "tests run where they were built");
+        assert_eq!(list().unwrap(), compile::compile(None).unwrap());
+        assert_eq!(list_and_gate().unwrap(), compile::compile(Some(RET_USER_NOTIF)).unwrap());
+        assert_eq!(REFUSED, compile::refused().unwrap());
+    }
+
+    #[test]
+    fn a_policy_denies_more() {
+        let program = refusing(&["ptrace".into(), "socketpair".into(), "execveat".into()]).unwrap().unwrap();
+        let call = |name: &str| run(&program, AUDIT_ARCH, Sysno::from_str(name).unwrap().id() as u32, [0; 6]);
+        assert_eq!(call("socketpair"), RET_ERRNO | libc::EPERM as u32);
+        assert_eq!(call("execveat"), RET_ERRNO | libc::EPERM as u32);
+        assert_eq!(call("read"), RET_ALLOW);
+        assert!(refusing(&["opeat".into()]).unwrap_err().contains("opeat"));
+    }
+
+    #[test]
+    fn what_is_refused_anyway_needs_no_filter() {
+        for (names, needed) in [
+            (&[][..], false),
+            (&["ptrace", "mount"][..], false),
+            (&["ptrace", "clone"], true), // refused by its arguments alone
+            (&["read"], true),
+        ] {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(refusing(&names).unwrap().is_some(), needed, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_exec_gate_asks_about_execve_alone() {
+        for (judge, ask) in [(ExecJudge::Supervisor, RET_USER_NOTIF), (ExecJudge::Tracer, RET_TRACE)] {
+            let gate = exec_gate(judge);
+            for number in (0..600).chain([X32_BIT | libc::SYS_execve as u32]) {
+                let asks = number == libc::SYS_execve as u32;
+                assert_eq!(run(&gate, AUDIT_ARCH, number, [0; 6]), if asks { ask } else { RET_ALLOW });
+            }
+            assert_eq!(run(&gate, 0x4000_0003, 11, [0; 6]), RET_KILL_PROCESS);
+        }
+    }
+}
