@@ -7,7 +7,6 @@ Every line and every import is paid at each start, before READY. What user code 
 asyncio, site) is imported only then. `posix` is what `os` is made of, without the 2 ms of the rest of it.
 """
 
-import _ast
 import _signal
 import _thread
 import atexit
@@ -928,6 +927,7 @@ class Session:
                 sys.displayhook(eval(code, self.namespace))
                 return
         last = None
+        import _ast  # takes a millisecond, the first time
         try:
             tree = compile(source, name, "exec", ONLY_AST | TOP_LEVEL_AWAIT, True)
             if tree.body and isinstance(tree.body[-1], _ast.Expr):
