@@ -64,12 +64,15 @@ impl<'a> Session<'a> {
     }
 
     async fn run_phases(&mut self, run: Run) -> Result<u8, Cut> {
-        self.unless_cut(self.supervisor.start(None)).await??;
+        let started = self.supervisor.start(None);
+        // Queued at once: the worker then finds it when it is ready, and need not be woken for it.
+        let accepted = self.supervisor.run(run)?;
+        self.unless_cut(started).await??;
         if let Some(worker) = self.supervisor.take_stdin() {
             stdin::pass_on(worker)
                 .map_err(|error| Failure::new(OURS, format!("cannot read standard input: {error}")))?;
         }
-        if !self.supervisor.run(run)? {
+        if !accepted {
             return Err(Failure::new(OURS, "the worker ended before the script began").into());
         }
         let script = loop {
