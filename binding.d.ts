@@ -18,8 +18,13 @@ export declare class Supervisor {
   takeEvents(): string | object[]
   /** The last events, likewise; none are kept from here on, and `wake` is let go. */
   close(): string | object[]
-  /** 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells. */
+  /**
+   * 0: not accepted. 1: accepted. 2: accepted, and there are events to take, of which no wake-up tells; then
+   * `unwatch` is to be called.
+   */
   sendCode(code: string): number
+  /** True when there are events to take, of which no wake-up tells. */
+  unwatch(): boolean
   interrupt(): Promise<{ stateLost: boolean }>
   /** Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes. */
   stop(graceMs?: number | undefined | null): Promise<void>
