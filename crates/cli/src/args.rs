@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use buntime_supervisor::WorkerKind;
+use buntime_policy::PermissionKind;
+use buntime_supervisor::{Options, WorkerKind};
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::PermissionArgs;
 use crate::size::shm_size;
+use crate::variables::Pod;
 
 // In the templates, and not as `long_about`: clap would then print each flag over three lines.
 const HELP: &str = "\
@@ -26,8 +28,9 @@ const RUN_HELP: &str = "\
 {about-with-newline}
 Without flags everything is denied: the script can compute, read what is piped into it and print.
 It sees no file of yours but itself, no network, no other program and no variable of your
-environment. Each permission is given by a flag or by a policy; flags outrank the policy. What was
-denied is listed at the end, with the flag that would allow it.
+environment. Each permission is given by a flag, by a variable such as POD_ALLOW_READ=/data, or by a
+policy; flags outrank variables, and these the policy. What was denied is listed at the end, with
+the flag that would allow it.
 
 Options come before the entry. Everything after the entry goes to the script. Ctrl-C raises
 KeyboardInterrupt in it, also in the wait for its threads and in its exit handlers; a second one
@@ -39,6 +42,14 @@ when the entry cannot be read, 127 when there is no such entry, 2 for a mistake 
 {usage-heading} {usage}
 
 {all-args}{after-help}";
+
+const EXPLAIN_EXAMPLES: &str = "\
+The exit code is 0 for allowed, 1 for denied and 2 for a question that makes no sense.
+
+Examples:
+  python-ipc-bun policy explain read /etc/passwd --policy=lambda
+  python-ipc-bun policy explain env AWS_REGION --allow-env=AWS_*
+  POD_ALLOW_READ=/data python-ipc-bun policy explain read /data/x";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,8 +75,18 @@ pub struct Cli {
 pub enum Command {
     /// Run a script in a sandbox
     Run(Box<RunArgs>),
-    /// Print the policy that the flags amount to (not supported yet)
+    /// Print the policy that the flags amount to, as a policy file
     InitPolicy(Box<InitPolicyArgs>),
+    /// Ask what a policy allows
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say whether something is allowed, by which rule, and where that rule comes from
+    Explain(Box<ExplainArgs>),
 }
 
 /// `run`.
@@ -76,7 +97,7 @@ python-ipc-bun run [OPTIONS] <ENTRY> [ARGS]...
 pub struct RunArgs {
     // One list, and not an entry beside a list: after the first positional argument of a list clap takes no more flags.
     /// The script to run, "-" to read it from standard input; then the script's own arguments
-    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., required_unless_present = "code", trailing_var_arg = true)]
+    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., required_unless_present_any = ["code", "print_policy"], trailing_var_arg = true)]
     positional: Vec<OsString>,
 
     /// Run this source text
@@ -94,6 +115,10 @@ pub struct RunArgs {
     /// Use this configuration, and not config.json of the working directory
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub config: Option<PathBuf>,
+
+    /// Print the policy in force, each rule with its origin, and run nothing
+    #[arg(long, help_heading = "Policy")]
+    pub print_policy: bool,
 
     /// What runs the script, "bun" being not supported yet; by default what its file name asks for
     #[arg(long, value_name = "WORKER", help_heading = "Sandbox")]
@@ -126,13 +151,63 @@ pub struct RunArgs {
 
 /// `init-policy`.
 #[derive(Debug, Args)]
+#[command(override_usage = "python-ipc-bun init-policy [OPTIONS]")]
 pub struct InitPolicyArgs {
+    /// What the policy will allow and deny.
     #[command(flatten)]
-    _permissions: PermissionArgs,
+    pub permissions: PermissionArgs,
 
-    /// Write the policy to this file
+    /// Write the policy to this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
-    _output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
+
+    /// Replace the file that is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+}
+
+/// The policy that a question is about.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// Its highest source.
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
+
+    /// A policy file, or a policy of the package by its name
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Policy")]
+    pub policy: Option<String>,
+
+    /// Where relative paths start; by default the working directory
+    #[arg(long, value_name = "DIR", help_heading = "Policy")]
+    pub cwd: Option<PathBuf>,
+}
+
+/// `policy explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// The permission: read, write, net, run, env, ffi or sys
+    #[arg(value_parser = permission_kind)]
+    pub kind: PermissionKind,
+
+    /// A path, a host as in github.com:443, a program, or a name
+    pub target: String,
+
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+}
+
+fn permission_kind(text: &str) -> Result<PermissionKind, String> {
+    let known = || PermissionKind::ALL.iter().map(ToString::to_string);
+    PermissionKind::ALL.iter().find(|kind| kind.to_string() == text).copied().ok_or_else(|| {
+        let names: Vec<String> = known().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        format!("expected one of {}; {}", names.join(", "), buntime_policy::did_you_mean(text, &names))
+    })
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -150,6 +225,20 @@ pub enum Source {
     Stdin,
     /// `-c`.
     Code(String),
+}
+
+impl PolicyArgs {
+    /// The options that make up the policy.
+    pub fn into_options(self, pod: Pod) -> Options {
+        Options {
+            policy_path: self.policy,
+            permissions: self.permissions.0,
+            variables: pod.permissions,
+            variables_policy: pod.policy,
+            cwd: self.cwd,
+            ..Options::default()
+        }
+    }
 }
 
 impl RunArgs {
@@ -196,7 +285,8 @@ pub fn parse() -> Cli {
 /// A first word that is no command is most likely the script, and the word left out is `run`.
 fn with_run_tip(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> clap::Error {
     let args: Vec<String> = args.map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let at_top_level = args.first().is_some_and(|first| !["run", "init-policy", "help"].contains(&first.as_str()));
+    let at_top_level =
+        args.first().is_some_and(|first| !["run", "init-policy", "policy", "help"].contains(&first.as_str()));
     if at_top_level && matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
         let tip = StyledStr::from(format!("to run a script: python-ipc-bun run {}", args.join(" ")));
         error.remove(ContextKind::SuggestedArg);

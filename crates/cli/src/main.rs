@@ -9,6 +9,7 @@ mod escape;
 mod failure;
 mod fd;
 mod permissions;
+mod policy;
 mod run;
 mod say;
 mod session;
@@ -18,13 +19,13 @@ mod size;
 mod stdin;
 mod variables;
 
-use args::Command;
-use failure::Failure;
+use args::{Command, PolicyCommand};
 
 fn main() {
     let done = match args::parse().command {
         Command::Run(args) => run::run(*args),
-        Command::InitPolicy(_) => Err(Failure::unsupported("init-policy")),
+        Command::InitPolicy(args) => policy::init(*args),
+        Command::Policy(PolicyCommand::Explain(args)) => policy::explain(*args),
     };
     // Leaves at once: the thread that reads stdin may sit in a read for ever.
     std::process::exit(match done {

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use buntime_supervisor::{Options, Supervisor};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::args::RunArgs;
+use crate::args::{PolicyArgs, RunArgs};
 use crate::entry::Entry;
 use crate::failure::{Failure, OURS};
 use crate::session::Session;
 use crate::sink::Sink;
-use crate::{permissions, say, signals, variables};
+use crate::{permissions, policy, say, signals, variables};
 
 /// Runs a script in a sandbox and returns the exit code.
 pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
     if args.wants_debug_ui() {
         return Err(Failure::unsupported("--debug-ui"));
     }
-    variables::refuse_pod(env::vars_os())?;
+    let pod = variables::read_pod(env::vars_os())?;
     if args.no_sandbox {
         variables::refuse_no_sandbox(|name| env::var_os(name))?;
     }
@@ -29,6 +29,10 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
         let message = format!("cannot start in {}: no such directory", cwd.display());
         return Err(Failure::new(OURS, message));
     }
+    if args.print_policy {
+        let policy = PolicyArgs { permissions: args.permissions, policy: args.policy, cwd: args.cwd };
+        return policy::print(&policy.into_options(pod));
+    }
     let (source, script_args) = args.take_program();
     warn_of_late_flags(&script_args);
     let worker = args.worker_for(&source);
@@ -36,6 +40,8 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let options = Options {
         policy_path: args.policy,
         permissions: args.permissions.0,
+        variables: pod.permissions,
+        variables_policy: pod.policy,
         shm_size: args.shm_size.unwrap_or(buntime_supervisor::DEFAULT_SHM_SIZE),
         worker,
         interpreter: args.interpreter,

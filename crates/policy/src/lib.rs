@@ -64,6 +64,6 @@ pub use schema::{
     Action, DEFAULT_AUDIT_EVENTS, DEFAULT_DENY_SYSCALLS, DefaultAction, Defaults, FsPerm, MetaSource, PermissionKind,
     Plugins, Proto, READ_PERMS, Tier, WRITE_PERMS,
 };
-pub use stack::{PolicyStack, SourceKind};
+pub use stack::{Lift, PolicyStack, SourceKind};
 pub use suggest::{did_you_mean, nearest};
 pub use supported::{Unsupported, ineffective, unsupported};

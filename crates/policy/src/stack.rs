@@ -2,9 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::decide::Overridden;
 use crate::error::PolicyError;
 use crate::flags::{Permissions, Spelling};
 use crate::normalize::{NormalizedPolicy, normalize};
+use crate::parse::parse_policy;
+use crate::path::PathPattern;
 use crate::policy::{Policy, Settings};
 use crate::rule::{Program, Rule, Target};
 use crate::schema::{Action, Tier};
@@ -22,6 +29,18 @@ pub enum SourceKind {
     Env,
     /// Flags, or the options of the same names.
     Flags,
+}
+
+/// The variable that holds a whole policy.
+const POLICY_JSON: &str = "POD_POLICY_JSON";
+
+/// A restriction, and the rule of a higher source that lifts it where it names the same or less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lift {
+    /// What gives way.
+    pub restriction: Overridden,
+    /// To what.
+    pub by: Overridden,
 }
 
 /// The sources that together are the policy in force. An empty stack denies everything.
@@ -57,6 +76,59 @@ impl PolicyStack {
     /// Adds what [`Permissions::from_variables`] found. Relative paths start from `cwd`.
     pub fn push_variables(&mut self, permissions: &Permissions, cwd: &str) -> Result<(), PolicyError> {
         self.push_policy(SourceKind::Env, permissions.to_policy_spelled(Spelling::Variable)?, cwd)
+    }
+
+    /// Adds the policy of `POD_POLICY_JSON`, which is JSON in base64 (RFC 4648, section 4); line breaks in it do not
+    /// count. It combines as an equal with the other variables. Relative paths start from `cwd`.
+    pub fn push_variables_json(&mut self, encoded: &str, cwd: &str) -> Result<(), PolicyError> {
+        let invalid = |problem: String| PolicyError::Flag { flag: POLICY_JSON.to_owned(), problem };
+        let packed: String = encoded.split_ascii_whitespace().collect();
+        if packed.is_empty() {
+            return Err(invalid("the value is empty; expected a policy as JSON in base64".to_owned()));
+        }
+        let bytes = STANDARD
+            .decode(packed)
+            .map_err(|error| invalid(format!("no base64: {error}; expected a policy as JSON in base64")))?;
+        let text =
+            String::from_utf8(bytes).map_err(|error| invalid(format!("what it encodes is no UTF-8: {error}")))?;
+        self.push_policy(SourceKind::Env, parse_policy(&text, POLICY_JSON)?, cwd)
+    }
+
+    /// The same with every plain path in place of which `real` knows another, as where a symbolic link leads. Globs stay.
+    pub fn with_real_paths(mut self, real: impl Fn(&str) -> Option<String>) -> Self {
+        for policy in self.sources.values_mut() {
+            for rule in &mut policy.rules {
+                let path = match &mut rule.target {
+                    Target::Fs { path, .. } | Target::Ffi(path) => path,
+                    Target::Exec { program: Program::Path(path), .. } => path,
+                    _ => continue,
+                };
+                let found = (!path.is_glob()).then(|| real(&path.to_string())).flatten();
+                // What cannot be said as a pattern stays as it was written.
+                if let Some(found) = found.and_then(|found| PathPattern::parse_literal(&found).ok()) {
+                    *path = found;
+                }
+            }
+        }
+        self
+    }
+
+    /// The restrictions that rules of higher sources lift, in whole or in part.
+    pub fn lifts(&self) -> Vec<Lift> {
+        let text = |rule: &Rule| Overridden { rule: rule.to_string(), source: rule.origin.to_string() };
+        let mut lifts = Vec::new();
+        for (kind, rule) in self.all_rules() {
+            for (higher, other) in self.all_rules() {
+                // A source that denies the target itself lifts nothing for it.
+                let denies = |one: &Rule| one.action == Action::Deny && one.target.covers(&other.target);
+                if crate::decide::yields((kind, rule), (higher, other))
+                    && !self.sources[&higher].rules.iter().any(denies)
+                {
+                    lifts.push(Lift { restriction: text(rule), by: text(other) });
+                }
+            }
+        }
+        lifts
     }
 
     /// Every rule with its source, highest source first.

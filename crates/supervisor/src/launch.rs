@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -23,9 +23,10 @@ use serde_json::Value;
 
 use crate::config::{self, SandboxConfig};
 use crate::error::Error;
+use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::options::{Options, WorkerKind};
-use crate::{files, policies};
+use crate::policies::{self, Stacked};
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
 const PRIVATE_TMP: u64 = 64 << 20;
@@ -60,27 +61,16 @@ pub struct Launched {
 
 /// Reads policy and configuration, and refuses what cannot be enforced.
 pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Settled, Error> {
-    let cwd = match &options.cwd {
-        Some(dir) => std::path::absolute(dir),
-        None => std::env::current_dir(),
-    }
-    .map_err(|error| Error::setup("ERR_BUNTIME_CWD", format!("working directory: {error}")))?;
+    let cwd = policies::working_directory(options)?;
     if options.worker == WorkerKind::Bun {
         return Err(unsupported("the bun worker is not supported yet".into()));
     }
     let configured = config::load(options.config_path.as_deref(), &cwd, config_override)?;
     let mut warnings = configured.notes;
-    let mut keys = Vec::new();
-    let mut stack = PolicyStack::deny_all();
     let mut decided_by = Vec::from_iter(configured.file);
-    if let Some(name) = &options.policy_path {
-        let loaded = policies::find(name, &cwd)?;
-        warnings.extend(loaded.note);
-        keys.push(loaded.key);
-        decided_by.extend(loaded.file);
-        stack.push_file(loaded.policy, &text(&loaded.base)?).map_err(policies::error)?;
-    }
-    stack.push_flags(&options.permissions, &text(&cwd)?).map_err(policies::error)?;
+    let Stacked { stack, keys, files, notes } = policies::stack(options, &cwd)?;
+    warnings.extend(notes);
+    decided_by.extend(files);
     if options.sandbox_enabled {
         let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
         problems.extend(configured.unsupported);
@@ -113,15 +103,6 @@ fn unsupported(what: String) -> Error {
     Error::policy("ERR_BUNTIME_UNSUPPORTED", what).with_hint(
         "what cannot be enforced is refused, not ignored; remove it, or wait for the version that enforces it",
     )
-}
-
-fn text(path: &Path) -> Result<String, Error> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::policy(
-            "ERR_BUNTIME_CWD",
-            format!("{}: relative paths need a directory whose name is UTF-8", path.display()),
-        )
-    })
 }
 
 fn humantime_now() -> String {

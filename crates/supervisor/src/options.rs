@@ -30,6 +30,10 @@ pub struct Options {
     pub policy_path: Option<String>,
     /// Flags of the command line, or the `permissions` option.
     pub permissions: Permissions,
+    /// The `POD_ALLOW_*` and `POD_DENY_*` variables of the caller's environment.
+    pub variables: Permissions,
+    /// The value of `POD_POLICY_JSON`.
+    pub variables_policy: Option<String>,
     /// Where the policy in force is written; nowhere when absent.
     pub active_policy_path: Option<PathBuf>,
     /// Where its metadata is written; nowhere when absent.
@@ -61,6 +65,8 @@ impl Default for Options {
         Self {
             policy_path: None,
             permissions: Permissions::default(),
+            variables: Permissions::default(),
+            variables_policy: None,
             active_policy_path: None,
             active_policy_meta_path: None,
             shm_size: DEFAULT_SHM_SIZE,

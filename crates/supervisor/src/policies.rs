@@ -3,15 +3,32 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{NormalizedPolicy, Policy, PolicyError, parse_policy};
+use buntime_policy::{Lift, NormalizedPolicy, Policy, PolicyError, PolicyStack, parse_policy};
 
 use crate::error::Error;
+use crate::options::Options;
+
+macro_rules! shipped {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../../policies/", $name, ".json")))),*]
+    };
+}
 
 /// The shipped policies, by name.
-const SHIPPED: [(&str, &str); 2] = [
-    ("default", include_str!("../../../policies/default.json")),
-    ("lambda", include_str!("../../../policies/lambda.json")),
-];
+const SHIPPED: [(&str, &str); 12] = shipped! {
+    "anti-escape"
+    "default"
+    "ebpf-audit"
+    "exec-policy"
+    "fs-allowlist"
+    "lambda"
+    "lambda-backend"
+    "net-egress"
+    "networked"
+    "no-network"
+    "readonly"
+    "strict"
+};
 
 /// A policy that was found.
 pub struct Found {
@@ -24,6 +41,60 @@ pub struct Found {
     pub file: Option<PathBuf>,
     /// Said to the user when the name was taken for another.
     pub note: Option<String>,
+}
+
+/// The policy of some options, and what it was made of.
+pub struct Stacked {
+    pub stack: PolicyStack,
+    /// The names in `policyKeys`.
+    pub keys: Vec<String>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// What the user is told.
+    pub notes: Vec<String>,
+}
+
+/// The absolute path of the directory that relative paths start from.
+pub fn working_directory(options: &Options) -> Result<PathBuf, Error> {
+    match &options.cwd {
+        Some(dir) => std::path::absolute(dir),
+        None => std::env::current_dir(),
+    }
+    .map_err(|error| Error::setup("ERR_BUNTIME_CWD", format!("working directory: {error}")))
+}
+
+/// Reads all sources of a policy. Nothing is refused here for not being enforced.
+pub fn stack(options: &Options, cwd: &Path) -> Result<Stacked, Error> {
+    let mut stacked = Stacked { stack: PolicyStack::deny_all(), keys: vec![], files: vec![], notes: vec![] };
+    let stack = &mut stacked.stack;
+    if let Some(name) = &options.policy_path {
+        let loaded = find(name, cwd)?;
+        stacked.notes.extend(loaded.note);
+        stacked.keys.push(loaded.key);
+        stacked.files.extend(loaded.file);
+        stack.push_file(loaded.policy, text(&loaded.base)?).map_err(error)?;
+    }
+    if let Some(encoded) = &options.variables_policy {
+        stack.push_variables_json(encoded, text(cwd)?).map_err(error)?;
+        stacked.keys.push("POD_POLICY_JSON".to_owned());
+    }
+    stack.push_variables(&options.variables, text(cwd)?).map_err(error)?;
+    stack.push_flags(&options.permissions, text(cwd)?).map_err(error)?;
+    let lift = |lift: Lift| {
+        let Lift { restriction, by } = lift;
+        format!("{} ({}) overrides {} ({})", by.rule, by.source, restriction.rule, restriction.source)
+    };
+    stacked.notes.extend(stack.lifts().into_iter().map(lift));
+    Ok(stacked)
+}
+
+fn text(path: &Path) -> Result<&str, Error> {
+    path.to_str().ok_or_else(|| {
+        Error::policy(
+            "ERR_BUNTIME_CWD",
+            format!("{}: relative paths need a directory whose name is UTF-8", path.display()),
+        )
+    })
 }
 
 /// Finds a policy by path, or by the bare name of a shipped one.
@@ -82,12 +153,110 @@ pub fn error(error: PolicyError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use buntime_policy::{Action, Grants, PermissionKind, Permissions, Proto, Query, Selection};
+
     use super::*;
 
     #[test]
     fn every_shipped_policy_loads() {
         for (name, _) in SHIPPED {
             assert_eq!(find(name, Path::new("/")).unwrap().key, name);
+        }
+    }
+
+    fn of(name: &str) -> Stacked {
+        let options = Options { policy_path: Some(name.into()), ..Options::default() };
+        stack(&options, Path::new("/work")).unwrap()
+    }
+
+    /// What each allows and denies, by a few questions that tell it from the others.
+    #[test]
+    fn shipped_policies_do_what_their_names_say() {
+        use PermissionKind::{Env, Net, Read, Run, Write};
+        const INTERNET: (PermissionKind, &str) = (Net, "example.com:443");
+        const HERE: (PermissionKind, &str) = (Read, "/work/data.csv");
+        type Questions<'a> = &'a [(PermissionKind, &'a str)];
+        let table: [(&str, Questions<'_>, Questions<'_>); 12] = [
+            ("default", &[], &[HERE, (Write, "/work/x"), INTERNET, (Run, "/bin/sh"), (Env, "HOME")]),
+            ("strict", &[], &[HERE, (Write, "/work/x"), INTERNET, (Run, "/bin/sh"), (Env, "HOME")]),
+            ("anti-escape", &[], &[HERE, INTERNET, (Run, "/bin/sh")]),
+            ("ebpf-audit", &[], &[HERE, INTERNET, (Run, "/bin/sh")]),
+            ("lambda", &[(Read, "/tmp/x")], &[HERE, (Write, "/tmp/x"), INTERNET]),
+            ("no-network", &[HERE], &[(Read, "/etc/passwd"), (Write, "/work/x"), INTERNET]),
+            ("readonly", &[HERE, (Read, "/etc/passwd")], &[(Write, "/work/x"), (Write, "/tmp/x"), INTERNET]),
+            (
+                "fs-allowlist",
+                &[HERE, (Write, "/work/output/x")],
+                &[(Write, "/work/x"), (Read, "/etc/passwd"), INTERNET],
+            ),
+            ("exec-policy", &[(Run, "python3")], &[(Run, "/bin/sh"), (Run, "sh"), INTERNET]),
+            ("networked", &[INTERNET, (Net, "10.0.0.1:80")], &[HERE, (Run, "/bin/sh")]),
+            (
+                "net-egress",
+                &[INTERNET, (Net, "example.com:25")],
+                &[(Net, "10.0.0.1:80"), (Net, "169.254.169.254:80"), HERE],
+            ),
+            ("lambda-backend", &[INTERNET, (Read, "/tmp/x")], &[(Net, "192.168.1.1:443"), (Write, "/tmp/x"), HERE]),
+        ];
+        assert_eq!(table.len(), SHIPPED.len());
+        for (name, allowed, denied) in table {
+            let stack = of(name).stack;
+            let decide = |(kind, target): &(PermissionKind, &str)| stack.decide(&Query::parse(*kind, target).unwrap());
+            for question in allowed {
+                assert!(decide(question).allowed, "{name}: {question:?}");
+            }
+            for question in denied {
+                assert!(!decide(question).allowed, "{name}: {question:?}");
+            }
+        }
+        let mail = Query::net("example.com", Some(25), Proto::Tcp).unwrap();
+        assert_eq!(of("net-egress").stack.decide(&mail).action, Action::Warn);
+        for hardened in ["anti-escape", "strict", "lambda-backend"] {
+            let denied = of(hardened).stack.normalized().anti_escape.deny_syscalls;
+            assert!(
+                ["ptrace", "unshare", "clone3"].iter().all(|call| denied.iter().any(|name| name == call)),
+                "{hardened}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_strict_denies_no_flag_allows() {
+        let permissions = Permissions { allow_all: true, ..Permissions::default() };
+        let options = Options { policy_path: Some("strict".into()), permissions, ..Options::default() };
+        let stack = stack(&options, Path::new("/work")).unwrap().stack;
+        assert!(!stack.decide(&Query::read("/work/x").unwrap()).allowed);
+    }
+
+    #[test]
+    fn variables_stand_between_file_and_flags() {
+        let json = r#"{"version":1,"env":{"rules":[{"action":"allow","name":"A"}]},"fs":{"rules":[{"action":"deny","path":"/tmp/a","perms":["read_file"]}]}}"#;
+        let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+        let listed = |path: &str| Grants { allow: Selection::List(vec![path.into()]), ..Grants::default() };
+        let mut options = Options {
+            policy_path: Some("lambda".into()),
+            variables_policy: Some(encode(json)),
+            variables: Permissions { read: listed("data"), ..Permissions::default() },
+            ..Options::default()
+        };
+        let decide = |options: &Options, path: &str| {
+            let stacked = stack(options, Path::new("/work")).unwrap();
+            (stacked.stack.decide(&Query::read(path).unwrap()), stacked.notes)
+        };
+        assert!(decide(&options, "/work/data/x").0.allowed, "a variable's relative path starts from the directory");
+        assert_eq!(decide(&options, "/tmp/a").0.source, "POD_POLICY_JSON: fs.rules[0]");
+        assert!(decide(&options, "/tmp/b").0.allowed, "the file's grant");
+        options.permissions.read = listed("/tmp/a");
+        let (decision, notes) = decide(&options, "/tmp/a");
+        assert!(decision.allowed);
+        assert_eq!(
+            notes,
+            ["allow read /tmp/a (--allow-read=/tmp/a) overrides deny read_file /tmp/a (POD_POLICY_JSON: fs.rules[0])"]
+        );
+        for bad in ["", "%%", "e30", &encode("{}"), &encode("[1")] {
+            options.variables_policy = Some(bad.into());
+            let error = stack(&options, Path::new("/work")).err().unwrap();
+            assert!(error.message.contains("POD_POLICY_JSON"), "{}", error.message);
         }
     }
 

@@ -1,4 +1,4 @@
-use buntime_policy::{PolicyStack, Proto, Query, SourceKind, parse_policy};
+use buntime_policy::{Grants, Permissions, PolicyStack, Proto, Query, Selection, SourceKind, parse_policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -139,7 +139,46 @@ fn questions() -> Vec<Query> {
     questions.into_iter().map(Result::unwrap).collect()
 }
 
+fn selection(items: &'static [&'static str]) -> impl Strategy<Value = Selection> {
+    prop_oneof![
+        2 => Just(Selection::None),
+        1 => Just(Selection::All),
+        3 => prop::collection::vec(prop::sample::select(items), 1..3)
+            .prop_map(|items| Selection::List(items.into_iter().map(str::to_owned).collect())),
+    ]
+}
+
+fn permissions() -> impl Strategy<Value = Permissions> {
+    let of = |items| (selection(items), selection(items)).prop_map(|(allow, deny)| Grants { allow, deny });
+    let paths = &["/a", "/a/b", "/ab", "a", "/a/*"];
+    let named =
+        (of(&["a.com", "*.a.com:443", "10.0.0.0/8", "b.a.com:80"]), of(&["A", "A*", "B"]), of(&["uid", "hostname"]));
+    (any::<bool>(), of(paths), of(paths), of(&["/a/b", "b"]), of(paths), named).prop_map(
+        |(allow_all, read, write, run, ffi, (net, env, sys))| Permissions {
+            allow_all,
+            read,
+            write,
+            net,
+            run,
+            env,
+            ffi,
+            sys,
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn flags_as_a_policy_file_make_the_same_decisions(permissions in permissions()) {
+        let mut flags = PolicyStack::deny_all();
+        flags.push_flags(&permissions, "/").unwrap();
+        let file = serde_json::to_string(&permissions.to_policy().unwrap()).unwrap();
+        let copy = stack(&[(SourceKind::File, &file)]);
+        for question in questions() {
+            prop_assert_eq!(copy.decide(&question).action, flags.decide(&question).action, "{:?} {}", question, file);
+        }
+    }
+
     #[test]
     fn arbitrary_text_never_panics(text in any::<String>()) {
         let _ = parse_policy(&text, "p.json");

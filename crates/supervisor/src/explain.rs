@@ -1,0 +1,109 @@
+//! What a policy says of one thing, without running anything.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use buntime_policy::{Decision, Lift, PermissionKind, PolicyStack, Query, hint_flag};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::options::Options;
+use crate::policies::{self, Stacked};
+
+/// The answer to one question.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The permission that was asked about.
+    #[serde(serialize_with = "as_text")]
+    pub kind: PermissionKind,
+    /// What was asked about; a path is absolute here.
+    pub target: String,
+    /// Where a path leads through symbolic links, when that is elsewhere: the kernel judges by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real: Option<String>,
+    /// The answer, the rule that gave it, and that rule's source.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The narrowest flag that would allow it, where it is denied and a flag can say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Parts of the policy that a run would refuse, as they are not enforced yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<String>,
+}
+
+/// A policy with the origin of each of its rules.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    /// Rule and origin, as text, highest source first.
+    pub rules: Vec<(String, String)>,
+    /// The restrictions that higher sources lift.
+    pub lifts: Vec<Lift>,
+    /// What the user is told besides.
+    pub notes: Vec<String>,
+}
+
+/// Says whether the policy of these options allows `target`, and why. A relative path starts from the working
+/// directory. Only the sources of the policy are read: the interpreter's own files, which every worker may read, are no
+/// part of it.
+pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<Explanation, Error> {
+    let cwd = policies::working_directory(options)?;
+    let Stacked { stack, .. } = policies::stack(options, &cwd)?;
+    let unsupported = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
+    let is_path = match kind {
+        PermissionKind::Read | PermissionKind::Write | PermissionKind::Ffi => true,
+        PermissionKind::Run => target.contains('/'),
+        _ => false,
+    };
+    let (target, real) = if is_path { located(&cwd, target)? } else { (target.to_owned(), None) };
+    let asked = real.as_deref().unwrap_or(&target);
+    let query = if kind == PermissionKind::Read && Path::new(asked).is_dir() {
+        Query::list(asked)
+    } else {
+        Query::parse(kind, asked)
+    };
+    let decision = with_links_resolved(stack).decide(&query.map_err(policies::error)?);
+    let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
+    Ok(Explanation { kind, target, real, decision, hint, unsupported })
+}
+
+/// The policy of these options, with the origin of each rule.
+pub fn origins(options: &Options) -> Result<Origins, Error> {
+    let Stacked { stack, notes, .. } = policies::stack(options, &policies::working_directory(options)?)?;
+    let rules = stack.all_rules().map(|(_, rule)| (rule.to_string(), rule.origin.to_string())).collect();
+    Ok(Origins { rules, lifts: stack.lifts(), notes })
+}
+
+/// A path as it was meant, absolute, and where it leads when that is elsewhere.
+fn located(cwd: &Path, target: &str) -> Result<(String, Option<String>), Error> {
+    let invalid = |problem: &str| Error::policy("ERR_BUNTIME_POLICY", format!("{target:?}: {problem}"));
+    if target.is_empty() {
+        return Err(invalid("expected a path"));
+    }
+    let utf8 =
+        |path: PathBuf| path.into_os_string().into_string().map_err(|_| invalid("leads to a name that is not UTF-8"));
+    let path = std::path::absolute(cwd.join(target)).map_err(|error| invalid(&error.to_string()))?;
+    let real = real(&path).map(utf8).transpose()?;
+    let target = utf8(path)?;
+    Ok((target.clone(), real.filter(|real| *real != target)))
+}
+
+/// Where a path leads; of one that does not exist, its directory does.
+fn real(path: &Path) -> Option<PathBuf> {
+    match path.canonicalize() {
+        Ok(real) => Some(real),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
+        }
+        Err(_) => None,
+    }
+}
+
+/// As the sandbox's file tree is made: a grant that is a symbolic link grants what it leads to.
+fn with_links_resolved(stack: PolicyStack) -> PolicyStack {
+    stack.with_real_paths(|path| real(Path::new(path))?.into_os_string().into_string().ok())
+}
+
+fn as_text<S: serde::Serializer>(kind: &PermissionKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(kind)
+}
