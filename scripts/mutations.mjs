@@ -76,6 +76,7 @@ const UNFREED = {
   change_log_of_caller: "the worker's descriptors, which are pipes of its own",
   overwrite_input_of_caller: "the worker's descriptors, which are pipes of its own",
   lead_writes_of_the_host_astray: "the host itself, which writes through no link",
+  plant_module_on_path_of_interpreter: "the host itself, which runs nothing of site-packages when it asks an interpreter",
   send_descriptor_to_the_host: "the worker's descriptors, which are pipes, and carry no others",
   read_environment_of_host_process: "the user namespace: nobody in it may look into processes outside",
 };

@@ -10,9 +10,9 @@ export function before(arena) {
   copyFileSync(path.join(root, "policies", "default.json"), arena.path("granted/policies/mine.json"));
 }
 
-export async function during(arena, supervisor) {
+export async function during(arena, supervisor, ended) {
   const policyPath = arena.path("granted/policies/mine.json");
-  await runTwice(arena, supervisor, "loosen_policy_of_next_run", { interpreter: PYTHON, policyPath });
+  await runTwice(arena, supervisor, "loosen_policy_of_next_run", { interpreter: PYTHON, policyPath }, ended);
   const options = { interpreter: PYTHON, policyPath, args: [arena.path("secret")] };
   const next = await execute("import sys; print(open(sys.argv[1]).read())", options);
   arena.leaked = next.output.includes(arena.secret);

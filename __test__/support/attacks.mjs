@@ -13,6 +13,7 @@
 //   open        why it succeeds in the sandbox, too: known, and written down in SECURITY.md
 //
 // A file NAME.mjs beside NAME.py may export `before(arena)`, `during(arena)` and `after(arena)`, which may return effects more.
+// In the sandbox, `during` is also given the supervisor, and a function that waits for the attack's end.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
@@ -233,9 +234,11 @@ export async function attackSandbox(attack, options = {}) {
       await recorder.supervisor.start();
       recorder.supervisor.sendCode(PRELUDE);
       recorder.supervisor.sendCode(attack.source);
-      await attack.host.during?.(arena, recorder.supervisor);
-      await eventually(() => recorder.states().filter(({ worker }) => worker === "exec_end").length === 2, "the attack's end", 30_000);
-      outcome = recorder.states().filter(({ worker }) => worker === "exec_end")[1];
+      const ends = () => recorder.states().filter(({ worker }) => worker === "exec_end");
+      const ended = () => eventually(() => ends().length === 2, "the attack's end", 30_000);
+      await attack.host.during?.(arena, recorder.supervisor, ended);
+      await ended();
+      outcome = ends()[1];
     } catch (error) {
       // What it did until then counts all the same.
       outcome = { outcome: "error", message: error.message };
