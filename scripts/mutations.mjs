@@ -72,7 +72,6 @@ const TOGETHER = [
 
 /** Attacks that no mutation frees, for a reason that is neither their control's nor a privilege of the host's. */
 const UNFREED = {
-  plant_module_on_path_of_interpreter: "the host itself, which asks interpreters without their site-packages",
   change_log_of_caller: "the worker's descriptors, which are pipes of its own",
   overwrite_input_of_caller: "the worker's descriptors, which are pipes of its own",
   lead_writes_of_the_host_astray: "the host itself, which writes through no link",
