@@ -6,7 +6,7 @@ effect: writes
 
 
 def program_that_writes(path, text):
-    """An ELF of 174 bytes and two strings: a script in this place would be taken for a shim, and not be started."""
+    """An ELF of 174 bytes and two strings, which needs neither a shell nor a loader where it is started."""
     path = os.fsencode(path) + b"\0"
     number = lambda value, size=4: value.to_bytes(size, "little")
     code = b"".join((
