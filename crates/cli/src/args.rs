@@ -97,7 +97,8 @@ python-ipc-bun run [OPTIONS] <ENTRY> [ARGS]...
 pub struct RunArgs {
     // One list, and not an entry beside a list: after the first positional argument of a list clap takes no more flags.
     /// The script to run, "-" to read it from standard input; then the script's own arguments
-    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., required_unless_present_any = ["code", "print_policy"], trailing_var_arg = true)]
+    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., trailing_var_arg = true)]
+    #[arg(required_unless_present_any = ["code", "print_policy"])]
     positional: Vec<OsString>,
 
     /// Run this source text

@@ -374,7 +374,8 @@ fn prctl(name: &'static str, option: c_int, second: u64, third: u64) -> Result<(
         .map(drop)
 }
 
-/// Becomes these ids, real, effective and saved.
+/// Becomes these ids, real, effective and saved: this thread alone. (libc's own functions interrupt every other thread
+/// for it, and the one that makes the network is at work.)
 pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
     // SAFETY: calls without pointers.
     unsafe {
@@ -670,7 +671,7 @@ pub fn read_whole(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
     loop {
         let start = bytes.len();
         bytes.resize(start + CHUNK, 0);
-        // SAFETY: the kernel writes at most the 64 KiB that were just added.
+        // SAFETY: the kernel writes at most the bytes that were just added.
         let read = unsafe { libc::pread(fd.as_raw_fd(), bytes[start..].as_mut_ptr().cast(), CHUNK, start as i64) };
         let read = check(read as c_long, "pread", fd.as_raw_fd())? as usize;
         bytes.truncate(start + read);
