@@ -197,11 +197,14 @@ class Supervisor {
 
   /** The first news at once; what that costs to hand on is time in which the rest may come. */
   #dispatchWatched() {
-    if (this.#life === "started") this.#dispatch(this.#native.takeEvents());
-    // After what the listeners have made ready: somebody may await this output.
-    queueMicrotask(() => {
-      if (this.#native.unwatch() && this.#life === "started") this.#dispatch(this.#native.takeEvents());
-    });
+    try {
+      if (this.#life === "started") this.#dispatch(this.#native.takeEvents());
+    } finally {
+      // After what the listeners have made ready: somebody may await this output.
+      queueMicrotask(() => {
+        if (this.#native.unwatch() && this.#life === "started") this.#dispatch(this.#native.takeEvents());
+      });
+    }
   }
 
   /** Calls every listener with every event, in order. They come as JSON, or as objects where there is much text. */

@@ -74,8 +74,10 @@ fn explanation(found: &Explanation) -> String {
     }
     lines.push(match &decision.rule {
         Some(rule) => format!("  by         {} ({})", escape(rule), escape(&decision.source)),
-        None => format!("  by         no rule; the default is to deny it ({})", escape(&decision.source))
-            .replace("deny it", if decision.allowed { "allow it" } else { "deny it" }),
+        None => {
+            let default = if decision.allowed { "allow" } else { "deny" };
+            format!("  by         no rule; the default is to {default} it ({})", escape(&decision.source))
+        }
     });
     for lifted in &decision.overridden {
         lines.push(format!("  overrides  {} ({})", escape(&lifted.rule), escape(&lifted.source)));

@@ -39,8 +39,6 @@ pub struct Origins {
     pub rules: Vec<(String, String)>,
     /// The restrictions that higher sources lift.
     pub lifts: Vec<Lift>,
-    /// What the user is told besides.
-    pub notes: Vec<String>,
 }
 
 /// Says whether the policy of these options allows `target`, and why. A relative path starts from the working
@@ -69,9 +67,9 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
 
 /// The policy of these options, with the origin of each rule.
 pub fn origins(options: &Options) -> Result<Origins, Error> {
-    let Stacked { stack, notes, .. } = policies::stack(options, &policies::working_directory(options)?)?;
+    let Stacked { stack, .. } = policies::stack(options, &policies::working_directory(options)?)?;
     let rules = stack.all_rules().map(|(_, rule)| (rule.to_string(), rule.origin.to_string())).collect();
-    Ok(Origins { rules, lifts: stack.lifts(), notes })
+    Ok(Origins { rules, lifts: stack.lifts() })
 }
 
 /// A path as it was meant, absolute, and where it leads when that is elsewhere.
