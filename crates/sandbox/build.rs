@@ -7,17 +7,6 @@ use std::{env, fs};
 #[path = "src/seccomp/compile.rs"]
 mod compile;
 
-/// What `compile.rs` needs of the crate.
-mod sys {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Instruction {
-        pub code: u16,
-        pub jump_true: u8,
-        pub jump_false: u8,
-        pub k: u32,
-    }
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=data/syscalls.list");
     println!("cargo::rerun-if-changed=src/seccomp/compile.rs");

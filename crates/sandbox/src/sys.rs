@@ -13,6 +13,7 @@ use std::ptr::{null, null_mut};
 use libc::{c_int, c_long, c_uint};
 
 use crate::mutation::{Layer, off};
+pub use crate::seccomp::Instruction;
 
 /// A system call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -865,20 +866,6 @@ const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: c_uint = 1 << 5;
 const SECCOMP_IOCTL_NOTIF_SET_FLAGS: libc::Ioctl = 0x4008_2104;
 /// Who asks and who answers take turns on one processor, which is sooner than to wake another.
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: u64 = 1;
-
-/// `struct sock_filter`, <linux/filter.h>.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instruction {
-    /// What it does, <linux/bpf_common.h>.
-    pub code: u16,
-    /// Instructions to skip where a test holds.
-    pub jump_true: u8,
-    /// Instructions to skip where it does not.
-    pub jump_false: u8,
-    /// Operand.
-    pub k: u32,
-}
 
 #[repr(C)]
 struct Program {

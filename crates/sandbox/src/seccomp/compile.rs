@@ -9,7 +9,19 @@ use std::str::FromStr;
 
 use syscalls::Sysno;
 
-use crate::sys::Instruction;
+/// `struct sock_filter`, <linux/filter.h>.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it does, <linux/bpf_common.h>.
+    pub code: u16,
+    /// Instructions to skip where a test holds.
+    pub jump_true: u8,
+    /// Instructions to skip where it does not.
+    pub jump_false: u8,
+    /// Operand.
+    pub k: u32,
+}
 
 const LIST: &str = include_str!("../../data/syscalls.list");
 

@@ -7,10 +7,10 @@ use std::str::FromStr;
 
 use syscalls::Sysno;
 
+pub use self::compile::Instruction;
 use self::compile::{
     ARCH, AUDIT_ARCH, JUMP_EQUAL, LOAD_WORD, NUMBER, RET_ALLOW, RET_KILL_PROCESS, RET_USER_NOTIF, RETURN, Verdict, step,
 };
-use crate::sys::Instruction;
 
 // `PLAIN` and `ASKING: Option<&[Instruction]>`, the list's filter without and with the exec gate in it, and
 // `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that they
