@@ -6,7 +6,7 @@ control: none processes so short-lived escape whoever counts them
 """
 import time
 
-end = time.monotonic() + 4
+end = time.monotonic() + 4 * arena.slowness  # longer than the host looks
 for _ in range(8):
     if libc.fork() == 0:
         os.setsid()

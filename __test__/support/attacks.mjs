@@ -22,7 +22,7 @@ import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { Recorder, eventually, root } from "./index.mjs";
+import { Recorder, SLOWNESS, eventually, root } from "./index.mjs";
 
 const folder = path.join(root, "__test__", "attacks");
 const PRELUDE = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
@@ -132,6 +132,7 @@ export class Arena {
       victim: this.victim.pid,
       host: process.pid,
       uid: process.getuid(),
+      slowness: SLOWNESS,
     });
   }
 

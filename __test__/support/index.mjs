@@ -11,7 +11,7 @@ export const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.
 export const isBun = process.versions.bun !== undefined;
 
 /** By how much this machine is slower than any that the limits here were made for: 10 or so where it is emulated (scripts/guest). */
-const SLOWNESS = Number(process.env.BUNTIME_TEST_SLOWNESS || 1);
+export const SLOWNESS = Number(process.env.BUNTIME_TEST_SLOWNESS || 1);
 if (!(SLOWNESS >= 1)) throw new Error(`BUNTIME_TEST_SLOWNESS is "${process.env.BUNTIME_TEST_SLOWNESS}", expected a number of at least 1`);
 
 /** For the specs' own processes: a limit that only a hang reaches. */

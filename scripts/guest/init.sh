@@ -26,7 +26,7 @@ echo "guest: Landlock ABI $(python3 -c 'import ctypes; print(ctypes.CDLL(None).s
 echo "guest: cgroup controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
 echo "guest: $(python3 --version), Node $(node --version)"
 
-users="" specs="" slowness=""
+users="" specs="" attacks="" slowness=""
 # shellcheck source=/dev/null
 . ./guest-runs
 failed=0
@@ -34,7 +34,7 @@ for user in $users; do
   echo "guest: as $user: $specs, $(cut -d' ' -f1 /proc/uptime) s after its start"
   # shellcheck disable=SC2086 # the specs are words
   setpriv --reuid "$user" --regid "$user" --clear-groups --reset-env \
-    env LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin BUNTIME_TEST_SLOWNESS="$slowness" \
+    env LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin BUNTIME_TEST_SLOWNESS="$slowness" BUNTIME_TEST_ATTACKS="$attacks" \
     node scripts/test.mjs node $specs </dev/null
   status=$?
   echo "guest: as $user: exit status $status, $(cut -d' ' -f1 /proc/uptime) s after its start"

@@ -9,7 +9,9 @@
 #   GUEST_CACHE      what is kept between runs: the guest's root and kernel (/tmp/buntime-guest)
 #   GUEST_KERNEL     Debian's package of the kernel (the newest linux-image-6.1.0-*-cloud-amd64)
 #   GUEST_USERS      as whom the specs run ("root guest")
-#   GUEST_SLOWNESS   what the specs' limits are multiplied by (5)
+#   GUEST_ATTACKS    a regular expression: only the attacks whose file names it matches (all)
+#   GUEST_SLOWNESS   what the specs' limits are multiplied by (10)
+#   GUEST_NICE       how far it stands back for the rest of the machine (15): on a busy one a test takes minutes at 15
 #   GUEST_LIMIT      seconds until the machine is given up (5400)
 #
 # Needs: apt-get install qemu-system-x86 debootstrap busybox-static cpio e2fsprogs
@@ -96,7 +98,8 @@ specs=("$@")
 {
   printf 'users="%s"\n' "${GUEST_USERS:-root guest}"
   printf 'specs="%s"\n' "${specs[*]##*/}"
-  printf 'slowness="%s"\n' "${GUEST_SLOWNESS:-5}"
+  printf 'attacks=%q\n' "${GUEST_ATTACKS:-}"
+  printf 'slowness="%s"\n' "${GUEST_SLOWNESS:-10}"
 } >"$place/guest-runs"
 mke2fs -q -t ext4 -d "$root" "$work/disk" 3G >/dev/null
 rm -rf "$root"
@@ -104,7 +107,7 @@ rm -rf "$root"
 # KVM would be faster and hangs where it is itself emulated. The guest's mitigations against speculation are off: they cost much
 # here, and there is no speculation in an emulated processor. On a busy machine the timer comes too late for the kernel's check of it.
 append="console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"
-timeout --foreground "${GUEST_LIMIT:-5400}" nice -n 15 qemu-system-x86_64 \
+timeout --foreground "${GUEST_LIMIT:-5400}" nice -n "${GUEST_NICE:-15}" qemu-system-x86_64 \
   -machine q35,accel=tcg -cpu max -m 1500 -smp 2 -nodefaults -no-reboot -display none \
   -kernel "$vmlinuz" -initrd "$work/initrd.cpio" -append "$append" \
   -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
