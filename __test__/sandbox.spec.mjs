@@ -1,6 +1,6 @@
 // What sandboxed code can do to the host: judged from the host's side, each with a positive control that has no sandbox.
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -310,4 +310,26 @@ test("two sandboxes do not see each other's scratch files", timeout, async () =>
   assert.equal(first.text("stdout"), "True\n", first.text());
   assert.equal(second.text("stdout"), "False\n");
   await Promise.all([first.supervisor.stop(), second.supervisor.stop()]);
+});
+
+// Systemd shares the mounts of a host, and a copy of a shared mount is its peer. Only root has copies made on the host's side.
+test("a host whose mounts are shared has none of the sandbox's", { ...timeout, skip: process.getuid() !== 0 && "root alone" }, async () => {
+  const dir = temporaryDirectory();
+  mkdirSync(path.join(dir, "below"));
+  const host = `
+import { readFileSync } from "node:fs";
+const [dir] = process.argv.slice(2);
+const mounted = () => readFileSync("/proc/self/mountinfo", "utf8").split("\\n").filter((line) => line.includes(dir));
+const supervisor = new Supervisor({ permissions: { allowRead: [dir], allowWrite: [dir + "/below"] } });
+supervisor.onEvent((event) => {
+  if (event.type === "output") console.log("inside", event.data.trim());
+});
+await supervisor.start();
+console.log("outside", mounted().length, /shared:/.test(readFileSync("/proc/self/mountinfo", "utf8")));
+supervisor.sendCode("print(sum(" + JSON.stringify(dir) + " in line for line in open('/proc/self/mountinfo')))");
+await supervisor.stop({ graceMs: 30_000 });
+`;
+  const { stdout, stderr } = await spawnHost(host, { args: [dir], under: ["unshare", "--mount", "--propagation", "shared"] }).ended;
+  assert.equal(stdout, "outside 0 true\ninside 2\n", stderr);
+  rmdirSync(path.join(dir, "below"));
 });

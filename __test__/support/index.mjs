@@ -124,12 +124,13 @@ export async function bothWays(code, options = {}) {
   return { inside, outside };
 }
 
-/** Runs a module, with `Supervisor` in scope, as a process of its own on the runtime under test. */
-export function spawnHost(source, { args = [], cwd = root, env = process.env } = {}) {
+/** Runs a module, with `Supervisor` in scope, as a process of its own on the runtime under test; `under` is a command to start it by. */
+export function spawnHost(source, { args = [], cwd = root, env = process.env, under = [] } = {}) {
   const file = path.join(temporaryDirectory(), "host.mjs");
   const facade = pathToFileURL(path.join(root, "index.js")).href;
   writeFileSync(file, `import { Supervisor } from ${JSON.stringify(facade)};\n${source}`);
-  const child = spawn(process.execPath, [file, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const [command, ...rest] = [...under, process.execPath, file, ...args];
+  const child = spawn(command, rest, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const host = { child, pid: child.pid, stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"]) {
     child[name].setEncoding("utf8").on("data", (text) => {

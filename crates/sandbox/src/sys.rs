@@ -746,8 +746,12 @@ pub fn clone_tree(place: BorrowedFd<'_>, shown: &[u8]) -> Result<OwnedFd> {
 }
 
 /// Sets mount flags; `recursive`: on every mount below too, which the old remount cannot. Flags are only ever added.
+///
+/// The mount becomes private. A copy of a shared mount is its peer (mount_namespaces(7)), and systemd shares all mounts
+/// of a host: whatever is mounted below the copy would be mounted on the host as well.
 pub fn set_mount_flags(mount: BorrowedFd<'_>, set: u64, recursive: bool, shown: &[u8]) -> Result<()> {
-    mount_setattr(mount, MountAttr { set, clear: 0, propagation: 0, userns: 0 }, recursive, shown)
+    let attr = MountAttr { set, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
+    mount_setattr(mount, attr, recursive, shown)
 }
 
 /// Shows the files of a detached mount with other owners: those of `userns`'s map (user_namespaces(7), idmapped
