@@ -80,8 +80,14 @@ pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
 fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static str> {
     match (&rule.target, rule.action) {
         (Target::Exec { sha256: Some(_), .. }, _) => Some("sha256 is not supported yet"),
-        (Target::Fs { .. }, Action::Deny) => {
-            has_fs_grants.then_some("denials inside allowed paths are not supported yet")
+        (Target::Fs { path, .. }, Action::Deny) if path.is_glob() => {
+            has_fs_grants.then_some("globs are not supported yet")
+        }
+        // Nothing that a grant shows can be executed yet, so that denying it beside a group changes nothing.
+        (Target::Fs { perms, .. }, Action::Deny) => {
+            let groups: Vec<FsPerm> = perms.iter().copied().filter(|perm| *perm != FsPerm::Execute).collect();
+            (has_fs_grants && (groups.is_empty() || !is_whole_groups(&groups)))
+                .then_some("perms other than the whole read set, the whole write set, or both are not supported yet")
         }
         (Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), Action::Deny) => {
             everything.then_some("denials beside --allow-all are not supported yet")

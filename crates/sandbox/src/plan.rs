@@ -72,6 +72,15 @@ pub enum Node {
     Bind(Bind),
     /// Scratch space.
     Tmpfs(Tmpfs),
+    /// What is denied inside of something shown: empty, read-only, and nobody's to open.
+    Mask {
+        /// What it covers.
+        path: Bytes,
+        /// It covers a directory.
+        directory: bool,
+        /// Something below it is shown: names below can be reached, and not listed.
+        pass: bool,
+    },
     /// A fresh `/proc` of the sandbox's own pid namespace, `subset=pid`.
     Proc {
         /// Where it stands.

@@ -50,6 +50,17 @@ pub enum Origin {
     Policy,
 }
 
+/// A denial inside of what is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Absolute, on the host.
+    pub path: PathBuf,
+    /// Nothing of it is shown. Otherwise it is only kept read-only.
+    pub hidden: bool,
+    /// The rule, for messages.
+    pub rule: String,
+}
+
 /// What of the tree does not come from grants.
 #[derive(Clone, Debug)]
 pub struct Scaffold {
@@ -85,6 +96,8 @@ pub struct View {
     pub readable: Vec<PathBuf>,
     /// Those that can be written.
     pub writable: Vec<PathBuf>,
+    /// Those in which nothing can be read, although what is above can.
+    pub hidden: Vec<PathBuf>,
     /// Files of the sandbox's own in the place of the host's.
     pub stand_ins: Vec<PathBuf>,
     /// What a grant became, where that is not what it says: a symlink's target, a missing path.
@@ -121,10 +134,13 @@ pub fn directory_of_host(path: &Path, grants: &[Grant]) -> io::Result<PathBuf> {
 }
 
 /// Works the tree out. Fails only where the host cannot be read for a reason other than a missing path.
-pub fn build(grants: &[Grant], scaffold: &Scaffold) -> io::Result<View> {
+pub fn build(grants: &[Grant], denied: &[Denied], scaffold: &Scaffold) -> io::Result<View> {
     let mut builder = Builder::default();
     for grant in grants {
         builder.grant(grant)?;
+    }
+    for denied in denied {
+        builder.deny(denied)?;
     }
     builder.finish(scaffold)
 }
@@ -137,6 +153,10 @@ struct Shown {
     /// Code of the runtime: read-only, whatever else is granted.
     runtime: bool,
     policy: bool,
+    /// Denied: an empty mask in place of it.
+    hidden: bool,
+    /// Denied for writing.
+    read_only: bool,
 }
 
 #[derive(Default)]
@@ -146,6 +166,8 @@ struct Builder {
     shown: BTreeMap<PathBuf, Shown>,
     links: BTreeMap<PathBuf, PathBuf>,
     access: BTreeMap<PathBuf, Access>,
+    /// What is denied, and where that really is.
+    denied: Vec<(Resolved, Denied)>,
     /// Symlinks that grants of the policy go through, with the grant as it was written.
     followed: Vec<(PathBuf, PathBuf)>,
     view: View,
@@ -186,6 +208,53 @@ impl Builder {
             return self.grant_everything(grant);
         }
         self.show(resolved.real, resolved.directory, grant);
+        Ok(())
+    }
+
+    fn deny(&mut self, denied: &Denied) -> io::Result<()> {
+        let path = &denied.path;
+        if OWN_TREES.iter().any(|own| path.starts_with(own)) {
+            self.view.notes.push(format!("{}: that is the sandbox's own, and none of the host's", denied.rule));
+            return Ok(());
+        }
+        // The sandbox's root is never the host's.
+        if path == Path::new("/") {
+            return Ok(());
+        }
+        let Some(resolved) = self.resolve_existing(path)? else { return self.deny_missing(denied) };
+        let shown = self.shown.entry(resolved.real.clone()).or_default();
+        shown.directory = resolved.directory;
+        shown.hidden |= denied.hidden;
+        shown.read_only = true;
+        if denied.hidden && resolved.real != *path {
+            self.view.notes.push(format!("{}: {} is hidden", denied.rule, resolved.real.display()));
+        }
+        self.denied.push((resolved, denied.clone()));
+        Ok(())
+    }
+
+    /// There is nothing to mount on, and whoever makes that name later must not get by.
+    fn deny_missing(&mut self, denied: &Denied) -> io::Result<()> {
+        let mut below = &*denied.path;
+        for above in denied.path.ancestors().skip(1) {
+            let Some(resolved) = self.resolve_existing(above)? else {
+                below = above;
+                continue;
+            };
+            // A symlink to nothing may come to lead anywhere.
+            let dangling = std::fs::symlink_metadata(below).is_ok_and(|found| found.is_symlink());
+            let reached = self.shown.iter().any(|(at, shown)| shown.policy && resolved.real.starts_with(at));
+            let writes = self.access.values().any(|access| access.write);
+            if (reached || dangling) && (denied.hidden || writes) {
+                return Err(io::Error::other(format!(
+                    "{}: {} does not exist and lies where something is granted, and a name that does not exist cannot \
+                     be denied yet; create it first, deny its directory, or grant the directories beside it",
+                    denied.rule,
+                    below.display(),
+                )));
+            }
+            return Ok(());
+        }
         Ok(())
     }
 
@@ -289,23 +358,55 @@ impl Builder {
             let inherited = above.map(|(_, shown)| *shown).unwrap_or_default();
             // What is granted above holds here too, save that nothing writes the runtime's code.
             let runtime = shown.runtime || inherited.runtime;
+            let policy = shown.policy || inherited.policy;
+            if shown.hidden && shown.runtime && policy {
+                return Err(io::Error::other(format!(
+                    "{} is denied inside of what is granted, and holds code of the runtime, which cannot be denied; \
+                     name what is to be hidden inside of it, or grant less",
+                    path.display(),
+                )));
+            }
+            // Landlock alone keeps from reading what is only to be written, where nothing above can be read.
+            let write_only = self.access.get(path).is_some_and(|access| access.write && !access.read);
+            let hidden = shown.hidden && !shown.runtime && (!write_only || self.reads_above(path));
+            if hidden {
+                if !write_only {
+                    self.access.remove(path);
+                }
+                if above.is_none() || inherited.hidden {
+                    continue;
+                }
+            }
+            if !hidden && !shown.policy && !shown.runtime && !self.access.contains_key(path) && inherited.hidden {
+                continue; // Read-only in what is hidden already.
+            }
+            if !shown.hidden && shown.read_only && above.is_none() && !self.access.contains_key(path) {
+                continue; // A denial alone shows nothing.
+            }
             let effective = Shown {
                 directory: shown.directory,
-                writable: (shown.writable || inherited.writable) && !runtime,
-                code: shown.code || inherited.code,
-                runtime,
-                policy: shown.policy || inherited.policy,
+                writable: (shown.writable || inherited.writable && !shown.read_only) && !runtime && !hidden,
+                code: (shown.code || inherited.code) && !hidden,
+                runtime: runtime && !hidden,
+                policy,
+                hidden,
+                read_only: shown.read_only,
             };
             if shown.writable && runtime {
                 self.view.notes.push(format!("{} holds code of the runtime and stays read-only", path.display()));
             }
-            let covered =
-                above.is_some() && (effective.writable, effective.code) == (inherited.writable, inherited.code);
+            let covered = above.is_some()
+                && (effective.writable, effective.code, effective.hidden)
+                    == (inherited.writable, inherited.code, inherited.hidden);
             if !covered {
                 tree.binds.insert(path.clone(), effective);
             }
         }
         self.refuse_links_of_the_worker(&tree)?;
+        self.pin_denied(&mut tree)?;
+        if tree.is_hidden(&cwd.real) {
+            return Err(io::Error::other(format!("working directory {}: the policy denies it", cwd.real.display())));
+        }
         self.guard(&mut tree, scaffold)?;
         self.mask(&mut tree, scaffold)?;
         for (at, target) in std::mem::take(&mut self.links) {
@@ -313,6 +414,15 @@ impl Builder {
         }
         for (path, shown) in tree.binds.clone() {
             tree.parents(&path);
+            if shown.hidden {
+                let pass = tree.binds.keys().any(|bind| *bind != path && bind.starts_with(&path));
+                if !pass {
+                    self.view.hidden.push(path.clone());
+                }
+                let mask = Node::Mask { path: Bytes::from(&path), directory: shown.directory, pass };
+                tree.nodes.push((path, mask));
+                continue;
+            }
             tree.nodes.push((path.clone(), Node::Bind(bind(&path, shown))));
         }
         if !tree.covers(&cwd.real) {
@@ -339,6 +449,38 @@ impl Builder {
                     writable.display(),
                 )));
             }
+        }
+        Ok(())
+    }
+
+    fn reads_above(&self, path: &Path) -> bool {
+        path.ancestors().skip(1).any(|above| self.access.get(above).is_some_and(|access| access.read))
+    }
+
+    /// Directories between a denied path and the writable bind above it become mount points, which cannot be renamed;
+    /// and what no layer can take away again is refused.
+    fn pin_denied(&self, tree: &mut Tree) -> io::Result<()> {
+        for (resolved, denied) in &self.denied {
+            let real = &resolved.real;
+            if tree.binds.contains_key(real) {
+                tree.pin_below_writable(real);
+            }
+            if !denied.hidden {
+                continue;
+            }
+            let reads_above = self.reads_above(real);
+            let mut below = self.access.iter().filter(|(path, _)| path.starts_with(real));
+            if let Some((path, _)) = below.find(|(_, access)| reads_above && !access.read) {
+                return Err(io::Error::other(format!(
+                    "{}: {} is to be written and not read, inside of what can be read: that is not supported yet; \
+                     deny writing it too, or move it out",
+                    denied.rule,
+                    path.display(),
+                )));
+            }
+        }
+        for (resolved, denied) in &self.denied {
+            refuse_links_on_the_way(tree, &denied.path, resolved, "is denied, and its path")?;
         }
         Ok(())
     }
@@ -384,7 +526,7 @@ impl Builder {
                 )));
             }
             tree.pin_below_writable(&real);
-            if hidden {
+            if hidden && !tree.is_hidden(&real) {
                 let path = Bytes::from(&real);
                 tree.nodes.push((real, Node::Tmpfs(Tmpfs { path, size_bytes: 4096, inodes: 2, mode: 0 })));
             }
@@ -519,6 +661,11 @@ impl Tree {
         path.ancestors().any(|above| self.binds.contains_key(above))
     }
 
+    /// Whether a mask lies over this path.
+    fn is_hidden(&self, path: &Path) -> bool {
+        path.ancestors().find_map(|above| self.binds.get(above)).is_some_and(|nearest| nearest.hidden)
+    }
+
     /// The nearest bind at or above a path, where it is a writable one.
     fn writable_above(&self, path: &Path) -> Option<(PathBuf, Shown)> {
         let nearest = path.ancestors().find_map(|above| Some((above, self.binds.get(above)?)))?;
@@ -557,7 +704,13 @@ impl Tree {
     }
 
     fn parents(&mut self, path: &Path) {
-        let parent = path.parent().filter(|parent| !self.covers(parent) && !self.dirs.contains(*parent));
+        let is_there = |parent: &Path| {
+            // Below a mask nothing is there but what is made.
+            self.binds.contains_key(parent)
+                || self.covers(parent) && !self.is_hidden(parent)
+                || self.dirs.contains(parent)
+        };
+        let parent = path.parent().filter(|parent| !is_there(parent));
         if let Some(parent) = parent.map(Path::to_owned) {
             self.dir(&parent);
         }
@@ -593,7 +746,7 @@ mod tests {
 
     fn view(grants: &[Grant]) -> View {
         let scaffold = with(&[], &[]);
-        build(grants, &scaffold).unwrap()
+        build(grants, &[], &scaffold).unwrap()
     }
 
     fn binds(view: &View) -> Vec<(PathBuf, bool)> {
@@ -661,7 +814,7 @@ mod tests {
         assert_eq!(binds(&missing), []);
         assert!(missing.notes[0].contains("does not exist"), "{:?}", missing.notes);
         let scaffold = with(&[], &[]);
-        let error = build(&[grant(&dir.join("loop"), false)], &scaffold).unwrap_err();
+        let error = build(&[grant(&dir.join("loop"), false)], &[], &scaffold).unwrap_err();
         assert!(error.to_string().contains("loop"), "{error}");
     }
 
@@ -673,9 +826,9 @@ mod tests {
         symlink(dir.join("secret"), dir.join("work/data")).unwrap();
         let scaffold = with(&[], &[]);
         let grants = [grant(&dir.join("work"), true), grant(&dir.join("work/data"), false)];
-        let error = build(&grants, &scaffold).unwrap_err().to_string();
+        let error = build(&grants, &[], &scaffold).unwrap_err().to_string();
         assert!(error.contains("work/data") && error.contains("symlink"), "{error}");
-        assert!(build(&grants[1..], &scaffold).is_ok(), "nobody can replace it without the write grant");
+        assert!(build(&grants[1..], &[], &scaffold).is_ok(), "nobody can replace it without the write grant");
     }
 
     #[test]
@@ -684,7 +837,7 @@ mod tests {
         fs::create_dir_all(dir.join("home/.cache/ours")).unwrap();
         fs::create_dir_all(dir.join("home/project/.venv")).unwrap();
         let scaffold = with(&[dir.join("home/project/.venv")], &[dir.join("home/.cache/ours")]);
-        let view = build(&[grant(&dir.join("home"), true)], &scaffold).unwrap();
+        let view = build(&[grant(&dir.join("home"), true)], &[], &scaffold).unwrap();
         let expected = [("home", true), ("home/.cache", true), ("home/project", true), ("home/project/.venv", false)];
         assert_eq!(binds(&view), expected.map(|(path, writable)| (dir.join(path), writable)));
         let hidden =
@@ -692,10 +845,10 @@ mod tests {
         assert!(view.tree.iter().any(hidden), "{:?}", view.tree);
         // What lies in a guarded directory needs no word of its own.
         let nested = [dir.join("home/project"), dir.join("home/project/.venv")];
-        let notes = build(&[grant(&dir.join("home"), true)], &with(&nested, &[])).unwrap().notes;
+        let notes = build(&[grant(&dir.join("home"), true)], &[], &with(&nested, &[])).unwrap().notes;
         assert_eq!(notes.iter().filter(|note| note.contains("read-only")).count(), 1, "{notes:?}");
         // Without a write grant above there is nothing to guard against.
-        let view = build(&[grant(&dir.join("home"), false)], &scaffold).unwrap();
+        let view = build(&[grant(&dir.join("home"), false)], &[], &scaffold).unwrap();
         assert_eq!(binds(&view), [(dir.join("home"), false)]);
     }
 
@@ -734,18 +887,18 @@ mod tests {
         symlink(dir.join("opt/python3"), &on_path).unwrap();
         symlink(dir.join("opt/python3"), &in_venv).unwrap();
         let grants = [grant(&dir.join("home"), true)];
-        let error = build(&grants, &with(std::slice::from_ref(&on_path), &[])).unwrap_err().to_string();
+        let error = build(&grants, &[], &with(std::slice::from_ref(&on_path), &[])).unwrap_err().to_string();
         for part in [on_path.clone(), dir.join("home"), dir.join("opt/python3")] {
             assert!(error.contains(&format!("{} ", part.display())), "{error}");
         }
         // A link whose directory is guarded, whichever comes first, and one that only reading is granted to.
-        let guarded = build(&grants, &with(&[in_venv, dir.join("home/.venv")], &[])).unwrap();
+        let guarded = build(&grants, &[], &with(&[in_venv, dir.join("home/.venv")], &[])).unwrap();
         assert_eq!(binds(&guarded), [(dir.join("home"), true), (dir.join("home/.venv"), false)]);
-        assert!(build(&[grant(&dir.join("home"), false)], &with(std::slice::from_ref(&on_path), &[])).is_ok());
+        assert!(build(&[grant(&dir.join("home"), false)], &[], &with(std::slice::from_ref(&on_path), &[])).is_ok());
         // The cache is trusted likewise.
         fs::create_dir_all(dir.join("disk/ours")).unwrap();
         symlink(dir.join("disk"), dir.join("home/.cache")).unwrap();
-        let error = build(&grants, &with(&[], &[dir.join("home/.cache/ours")])).unwrap_err().to_string();
+        let error = build(&grants, &[], &with(&[], &[dir.join("home/.cache/ours")])).unwrap_err().to_string();
         assert!(error.contains("home/.cache") && error.contains("symlink"), "{error}");
     }
 
@@ -754,11 +907,11 @@ mod tests {
         let (_guard, dir) = place();
         fs::create_dir_all(dir.join(".venv/bin")).unwrap();
         let venv = dir.join(".venv");
-        let view = build(&[grant(&venv, true)], &with(std::slice::from_ref(&venv), &[])).unwrap();
+        let view = build(&[grant(&venv, true)], &[], &with(std::slice::from_ref(&venv), &[])).unwrap();
         assert_eq!(binds(&view), [(venv.clone(), false)]);
         assert!(view.notes.iter().any(|note| note.contains("read-only")), "{:?}", view.notes);
         let below = venv.join("bin");
-        let view = build(&[grant(&below, true)], &with(&[venv], &[])).unwrap();
+        let view = build(&[grant(&below, true)], &[], &with(&[venv], &[])).unwrap();
         assert_eq!(binds(&view), [(below, true)], "what is granted below by name is granted");
     }
 
@@ -775,13 +928,13 @@ mod tests {
             (&[grant(&cache, false), grant(&home, true)], &cache),
         ];
         for (grants, named) in cases {
-            let error = build(grants, &scaffold).unwrap_err().to_string();
+            let error = build(grants, &[], &scaffold).unwrap_err().to_string();
             for part in [named, cache.as_path()] {
                 assert!(error.contains(&part.display().to_string()), "{error}");
             }
             assert!(error.contains("hidden") && error.contains("XDG_CACHE_HOME"), "{error}");
         }
-        assert!(build(&[grant(&home, true)], &scaffold).is_ok(), "hidden with nothing of it granted by name");
+        assert!(build(&[grant(&home, true)], &[], &scaffold).is_ok(), "hidden with nothing of it granted by name");
     }
 
     #[test]
@@ -810,11 +963,81 @@ mod tests {
                 | Node::Proc { path } => path,
                 Node::Bind(bind) => &bind.path,
                 Node::Tmpfs(tmpfs) => &tmpfs.path,
+                Node::Mask { path, .. } => path,
             };
             let path = path.as_path().to_owned();
             assert!(path.ancestors().skip(1).any(|above| seen.iter().any(|known| known == above)), "{path:?}");
             assert!(path.parent().is_none_or(|parent| seen.iter().any(|known| known == parent)), "{path:?}");
             seen.push(path);
         }
+    }
+
+    fn denied(path: &Path, hidden: bool) -> Denied {
+        Denied { path: path.to_owned(), hidden, rule: format!("deny {}", path.display()) }
+    }
+
+    fn masks(view: &View) -> Vec<(PathBuf, bool, bool)> {
+        let masks = view.tree.iter().filter_map(|node| match node {
+            Node::Mask { path, directory, pass } => Some((path.as_path().to_owned(), *directory, *pass)),
+            _ => None,
+        });
+        masks.collect()
+    }
+
+    #[test]
+    fn what_is_denied_inside_is_masked_by_its_real_path_and_what_is_granted_below_is_shown() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("in/open/deep")).unwrap();
+        fs::write(dir.join("odd \n\u{e4}"), "").unwrap();
+        symlink("in", dir.join("link")).unwrap();
+        let denials = [denied(&dir.join("link"), true), denied(&dir.join("odd \n\u{e4}"), true)];
+        let open = dir.join("in/open/deep");
+        let view = build(&[grant(&dir, false), grant(&open, false)], &denials, &with(&[], &[])).unwrap();
+        assert_eq!(masks(&view), [(dir.join("in"), true, true), (dir.join("odd \n\u{e4}"), false, false)]);
+        assert_eq!(binds(&view), [(dir.clone(), false), (open, false)]);
+        assert_eq!(view.hidden, [dir.join("odd \n\u{e4}")]);
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_bound_read_only_and_cannot_be_moved_away() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("a/b/c")).unwrap();
+        let scaffold = with(&[], &[]);
+        let view = build(&[grant(&dir, true)], &[denied(&dir.join("a/b"), false)], &scaffold).unwrap();
+        assert_eq!(binds(&view), [(dir.clone(), true), (dir.join("a"), true), (dir.join("a/b"), false)]);
+        let grants = [grant(&dir, true), grant(&dir.join("a/b/c"), true)];
+        let view = build(&grants, &[denied(&dir.join("a/b"), false)], &scaffold).unwrap();
+        assert!(binds(&view).contains(&(dir.join("a/b/c"), true)));
+    }
+
+    #[test]
+    fn a_denial_outside_of_every_grant_shows_nothing() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("a")).unwrap();
+        fs::create_dir_all(dir.join("b/c")).unwrap();
+        let denials = [denied(&dir.join("b"), true), denied(&dir.join("b/c"), false), denied(&dir.join("none"), true)];
+        let view = build(&[grant(&dir.join("a"), false)], &denials, &with(&[], &[])).unwrap();
+        assert_eq!((binds(&view), masks(&view)), (vec![(dir.join("a"), false)], vec![]));
+    }
+
+    #[test]
+    fn denials_that_nothing_can_enforce_are_refused() {
+        let (_guard, dir) = place();
+        fs::create_dir_all(dir.join("a/in")).unwrap();
+        symlink("nothing", dir.join("a/dangling")).unwrap();
+        symlink("in", dir.join("a/link")).unwrap();
+        let scaffold = with(&[], &[]);
+        let (read, both) =
+            ([grant(&dir.join("a"), false)], [grant(&dir.join("a"), false), grant(&dir.join("a"), true)]);
+        let refused = |grants: &[Grant], path: &str, expected: &str| {
+            let error = build(grants, &[denied(&dir.join(path), true)], &scaffold).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(&read, "a/missing", "does not exist");
+        refused(&read, "a/missing/below", "does not exist");
+        refused(&read, "a/dangling", "does not exist");
+        refused(&both, "a/link", "lets the worker replace");
+        let write_only = [grant(&dir.join("a"), false), grant(&dir.join("a/in"), true)];
+        refused(&write_only, "a/in", "not supported yet");
     }
 }

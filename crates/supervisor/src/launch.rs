@@ -6,18 +6,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
 use buntime_policy::{
-    Action, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
+    Action, FsPerm, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
 };
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
-use buntime_sandbox::view::{self, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
+use buntime_sandbox::view::{self, Denied, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
@@ -164,7 +164,9 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
         guarded: if everything { Vec::new() } else { guarded(settled, python) },
     };
-    let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
+    let denied = if options.sandbox_enabled { denied(&settled.stack) } else { Vec::new() };
+    let view = view::build(&grants, &denied, &scaffold)
+        .map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
 
     let mut set_up = SetUp::default();
     for arg in &options.args {
@@ -175,6 +177,9 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     }
     for path in &view.writable {
         set_up.writable(path.as_os_str().as_encoded_bytes());
+    }
+    for path in &view.hidden {
+        set_up.masked(path.as_os_str().as_encoded_bytes());
     }
     for path in &view.stand_ins {
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
@@ -286,23 +291,61 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
     let mut grant = |path: PathBuf, access: Access| {
         grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
     };
-    for rule in settled.stack.rules().filter(|rule| rule.action == Action::Allow) {
-        match &rule.target {
-            Target::Fs { path, perms } => {
-                let has = |group: &[_]| group.iter().all(|perm| perms.contains(perm));
-                let access = Access { read: has(READ_PERMS), write: has(WRITE_PERMS), execute: false };
-                grant(PathBuf::from(path.to_string()), access);
-            }
-            Target::Everything => {
-                grant(PathBuf::from("/"), Access { read: true, write: true, execute: true });
-            }
-            _ => {}
+    let stack = &settled.stack;
+    for (_, rule) in stack.all_rules().filter(|(_, rule)| rule.action == Action::Allow) {
+        let (path, execute) = match &rule.target {
+            Target::Fs { path, .. } => (path.to_string(), false),
+            Target::Everything => ("/".to_owned(), true),
+            _ => continue,
+        };
+        // Asked, and not read off the rule: another source may deny some of it.
+        let mut access = Access { read: can(stack, &path, READ_PERMS), write: can(stack, &path, WRITE_PERMS), execute };
+        // Under its real name, too: a symlink leads past no denial.
+        if let Some(real) = std::fs::canonicalize(&path).ok().filter(|real| *real != Path::new(&path)) {
+            access.read &= !is_denied(stack, &real, READ_PERMS);
+            access.write &= !is_denied(stack, &real, WRITE_PERMS);
+        }
+        if access != Access::default() {
+            grant(PathBuf::from(path), access);
         }
     }
     if let Some(entry) = &options.entry {
         grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
     }
     Ok(grants)
+}
+
+/// The denials that are in force at the very place that they name.
+fn denied(stack: &PolicyStack) -> Vec<Denied> {
+    let rules = stack.all_rules().map(|(_, rule)| rule).filter(|rule| rule.action == Action::Deny);
+    rules
+        .filter_map(|rule| {
+            let Target::Fs { path, perms } = &rule.target else { return None };
+            if path.is_glob() {
+                return None; // Refused where anything is granted.
+            }
+            let text = path.to_string();
+            let denies = |group: &[FsPerm]| group.iter().any(|perm| perms.contains(perm)) && !can(stack, &text, group);
+            let hidden = denies(READ_PERMS);
+            let rule = format!("{rule} ({})", rule.origin);
+            (hidden || denies(WRITE_PERMS)).then(|| Denied { path: PathBuf::from(&text), hidden, rule })
+        })
+        .collect()
+}
+
+fn can(stack: &PolicyStack, path: &str, group: &[FsPerm]) -> bool {
+    group.iter().all(|perm| Query::fs(path, *perm).is_ok_and(|query| stack.decide(&query).allowed))
+}
+
+/// Whether a rule denies this, as opposed to nothing being said of it. A name that cannot be asked about counts.
+fn is_denied(stack: &PolicyStack, path: &Path, group: &[FsPerm]) -> bool {
+    group.iter().any(|perm| match path.to_str().map(|path| Query::fs(path, *perm)) {
+        Some(Ok(query)) => {
+            let decision = stack.decide(&query);
+            !decision.allowed && decision.rule.is_some()
+        }
+        _ => true,
+    })
 }
 
 fn allows_everything(stack: &PolicyStack) -> bool {

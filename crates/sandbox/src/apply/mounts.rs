@@ -17,6 +17,8 @@ use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 /// Bytes and files that the root's own tmpfs may hold: mount points, links and a few small files.
 const ROOT_SIZE: u64 = 4 << 20;
 const ROOT_INODES: u64 = 65_536;
+/// The empty file that covers denied files.
+const MASK: &str = "/.buntime/denied";
 
 /// The detached mounts of the plan's binds, in their order. `foreign`: this is a root caller's outer process, and
 /// grants are shown to the worker as its own.
@@ -90,6 +92,8 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
 
     let mut sources = sources.into_iter();
     let mut hosts: Vec<&[u8]> = Vec::new();
+    let mut masks: Vec<(&[u8], OwnedFd)> = Vec::new();
+    let mut masked_files: Vec<&[u8]> = Vec::new();
     for node in &plan.tree {
         match node {
             Node::Dir { path } => sys::make_dir(root.as_fd(), &path.0).during(step)?,
@@ -101,20 +105,26 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
             }
             Node::Bind(bind) => {
                 let source = sources.next().ok_or_else(|| failure(step, "fewer sources than binds"))?;
-                let point = if hosts.iter().any(|host| is_below(&bind.path.0, host)) {
-                    MountPoint::OfTheHost
-                } else {
-                    hosts.push(&bind.path.0);
-                    if bind.directory { MountPoint::NewDirectory } else { MountPoint::NewFile }
+                let point = match is_of_the_host(&bind.path.0, &hosts, &masks) {
+                    true => MountPoint::OfTheHost,
+                    false if bind.directory => MountPoint::NewDirectory,
+                    false => MountPoint::NewFile,
                 };
+                hosts.push(&bind.path.0);
                 attach(root.as_fd(), source.as_fd(), &bind.path.0, point)?;
             }
             Node::Tmpfs(Tmpfs { path, size_bytes, inodes, mode }) => {
                 let scratch = scratch(*size_bytes, *inodes, *mode, MOUNT_NOEXEC)?;
-                let below_host = hosts.iter().any(|host| is_below(&path.0, host));
+                let below_host = is_of_the_host(&path.0, &hosts, &masks);
                 let point = if below_host { MountPoint::OfTheHost } else { MountPoint::NewDirectory };
                 attach(root.as_fd(), scratch.as_fd(), &path.0, point)?;
             }
+            Node::Mask { path, directory: true, pass } => {
+                let mask = scratch(ROOT_SIZE, ROOT_INODES, if *pass { 0o111 } else { 0 }, MOUNT_NOEXEC)?;
+                attach(root.as_fd(), mask.as_fd(), &path.0, MountPoint::OfTheHost)?;
+                masks.push((&path.0, mask));
+            }
+            Node::Mask { path, directory: false, .. } => masked_files.push(&path.0),
             Node::Proc { path } => {
                 // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes
                 // alone.
@@ -124,6 +134,20 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
                 let proc = sys::new_filesystem(c"proc", options, in_force(flags)).during(step)?;
                 attach(root.as_fd(), proc.as_fd(), &path.0, MountPoint::NewDirectory)?;
             }
+        }
+    }
+    // Only now: what is shown below a mask has been put into it.
+    let read_only = in_force(MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC);
+    for (path, mask) in &masks {
+        sys::set_mount_flags(mask.as_fd(), read_only, false, path).during(step)?;
+    }
+    if !masked_files.is_empty() {
+        sys::create_file(root.as_fd(), MASK.as_bytes(), 0).during(step)?;
+        let mask = sys::open_place(Some(root.as_fd()), MASK.as_bytes()).during(step)?;
+        for path in masked_files {
+            let copy = sys::clone_tree(mask.as_fd(), path).during(step)?;
+            sys::set_mount_flags(copy.as_fd(), read_only, false, path).during(step)?;
+            attach(root.as_fd(), copy.as_fd(), path, MountPoint::OfTheHost)?;
         }
     }
     write_file(root.as_fd(), PROBE.as_bytes(), b"nobody reads this\n")?;
@@ -173,6 +197,14 @@ fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, path: &[u8], point: Mount
         MountPoint::OfTheHost => sys::open_place(Some(root), path).during(step)?,
     };
     sys::move_mount(mount, target.as_fd(), path).during(Step::Mounts)
+}
+
+/// Whether the nearest mount above is a bind of the host's, and not an empty mask, which has nothing to mount on.
+fn is_of_the_host(path: &[u8], hosts: &[&[u8]], masks: &[(&[u8], OwnedFd)]) -> bool {
+    let nearest =
+        |mounts: &mut dyn Iterator<Item = &[u8]>| mounts.filter(|mount| is_below(path, mount)).map(<[u8]>::len).max();
+    let host = nearest(&mut hosts.iter().copied());
+    host.is_some() && host > nearest(&mut masks.iter().map(|(mask, _)| *mask))
 }
 
 fn is_below(path: &[u8], above: &[u8]) -> bool {
