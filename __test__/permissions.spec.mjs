@@ -1,6 +1,6 @@
 // What is denied inside of what is granted, judged by what the kernel lets through.
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
@@ -50,6 +50,7 @@ def both(reads, writes):
 `;
 
 async function effect(dir, options, reads, writes = []) {
+  // A lone surrogate is Python's way to write a byte that is no UTF-8.
   const list = (names) => JSON.stringify(names.map((name) => path.join(dir, name)));
   const { stdout, stderr, error } = await execute(`${LOOK}\nboth(${list(reads)}, ${list(writes)})`, options);
   assert.equal(error, undefined, stderr);
@@ -145,13 +146,126 @@ attempt("to write", opens(${at("key")}, os.O_RDWR))
   assert.equal(readFileSync(path.join(dir, "key"), "utf8"), SECRET);
 });
 
+test("globs allow and deny what they match on the disk, whatever its bytes", timeout, async (t) => {
+  const dir = project(t);
+  for (const name of ["a.key", "a.txt", "part/b.key", "part/c.txt", "secret/d.txt"]) writeFileSync(path.join(dir, name), SECRET);
+  const bytes = Buffer.concat([Buffer.from(`${dir}/part/`), Buffer.from([0xff]), Buffer.from(".key")]);
+  writeFileSync(bytes, SECRET);
+  symlinkSync("part/c.txt", path.join(dir, "link.key"));
+  const reads = ["a.key", "a.txt", "part/b.key", "part/c.txt", "part/\udcff.key", "secret/d.txt", "link.key"];
+  const at = (pattern) => path.join(dir, pattern);
+  const effects = async (allowRead, denyRead) => effect(dir, { permissions: { allowRead: allowRead.map(at), denyRead: denyRead.map(at) } }, reads);
+  assert.equal(await effects(["."], []), "yyyyyyy/", "control");
+  assert.equal(await effects(["."], ["**/*.key"]), "nynyny" + "y/", "a symlink is judged by what it leads to");
+  assert.equal(await effects(["."], ["*.key"]), "nyyyyyy/");
+  assert.equal(await effects(["*.txt"], []), "nynnnnn/");
+  assert.equal(await effects(["p*"], ["part/?.key"]), "nnnynnn/");
+  assert.equal(await effects(["**/*.txt"], ["secret/*"]), "nynynnn/");
+});
+
+/** Each right over `d/sub` and `d/file`, by plain system calls; the letters of those that work. */
+const RIGHTS = `${LOOK}
+def attempts(dir):
+    def call(name, *args):
+        return getattr(libc, name)(*(os.fsencode(arg) if type(arg) is str else arg for arg in args)) == 0
+    def made(path):
+        fd = libc.open(os.fsencode(path), os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o600)
+        return fd >= 0
+    return "".join(letter if done() else "-" for letter, done in [
+        ("r", lambda: opens(dir + "/file", os.O_RDONLY)), ("l", lambda: opens(dir, os.O_RDONLY | os.O_DIRECTORY)),
+        ("w", lambda: opens(dir + "/file", os.O_WRONLY)), ("t", lambda: call("truncate", dir + "/file", 1)),
+        ("f", lambda: call("mknod", dir + "/new-file", 0o100600, 0)), ("d", lambda: call("mkdir", dir + "/new-dir", 0o700)),
+        ("s", lambda: call("symlink", "x", dir + "/new-link")), ("p", lambda: call("mkfifo", dir + "/new-pipe", 0o600)),
+        ("u", lambda: call("unlink", dir + "/old-file")), ("m", lambda: call("rmdir", dir + "/old-dir")),
+        ("v", lambda: call("rename", dir + "/moved", dir + "/sub/moved"))])
+`;
+
+test("each right of a policy is its own", timeout, async (t) => {
+  const every = ["write_file", "write_dir", "remove_dir", "remove_file", "make_dir", "make_reg", "make_sock", "make_fifo", "make_sym"];
+  for (const [perms, expected] of [
+    [["read_file", "read_dir", ...every], "rlwtfdspumv"],
+    [["read_file"], "r----------"],
+    [["read_dir"], "-l---------"],
+    [["write_file"], "--wt-------"],
+    [["make_dir"], "-----d-----"],
+    [["make_reg"], "----f------"],
+    [["make_sym", "make_fifo"], "------sp---"],
+    [["remove_file"], "--------u--"],
+    [["remove_dir", "read_dir"], "-l-------m-"],
+    [["make_reg", "remove_file"], "----f---u--"],
+    [["make_reg", "remove_file", "write_dir"], "----f---u-v"],
+    [every, "--wtfdspumv"],
+  ]) {
+    const dir = project(t);
+    for (const name of ["sub", "old-dir"]) mkdirSync(path.join(dir, name));
+    for (const name of ["file", "old-file", "moved"]) writeFileSync(path.join(dir, name), SECRET);
+    const policyPath = policy(t, dir, [{ action: "allow", path: dir, perms }]);
+    const { stdout, stderr } = await execute(`${RIGHTS}\nprint(attempts(${JSON.stringify(dir)}))`, { policyPath });
+    assert.equal(stdout.trim(), expected, `${perms}: ${stderr}`);
+  }
+});
+
+test("a file may be written and not read beside others that may be read", timeout, async (t) => {
+  const dir = project(t);
+  const key = path.join(dir, "key");
+  const permissions = { allowRead: [dir], denyRead: [key], allowWrite: [key] };
+  assert.equal(await effect(dir, { permissions }, ["plain", "key", "part/file", "part", "."], ["plain", "key"]), "ynyyy/ny");
+  permissions.allowWrite = [dir];
+  assert.equal(await effect(dir, { permissions }, ["plain", "key"], ["plain", "key"]), "yn/yn", "hidden, since no rule names it for writing");
+});
+
+test("everything but what is denied, where the default allows", timeout, async (t) => {
+  const dir = project(t);
+  const file = `${dir}.json`;
+  t.after(() => rmSync(file));
+  const rules = [
+    { action: "deny", path: path.join(dir, "secret"), perms: ["read_file", "read_dir"] },
+    { action: "deny", path: path.join(dir, "part"), perms: ["write_file", "make_reg", "make_dir", "make_sym", "make_fifo", "make_sock", "remove_file", "remove_dir", "write_dir"] },
+  ];
+  writeFileSync(file, JSON.stringify({ version: 1, defaults: { fs: "allow" }, fs: { rules } }));
+  const reads = ["plain", "secret/key", "secret/open/deep/file", "part/file"];
+  assert.equal(await effect(dir, { policyPath: file }, reads, ["plain", "secret/key", "part/file"]), "ynny/ynn");
+  const permissions = { allowRead: [path.join(dir, "secret/open")], denyRead: [path.join(dir, "plain")] };
+  assert.equal(await effect(dir, { policyPath: file, permissions }, reads, ["plain"]), "nnyy/n");
+  const { stdout } = await execute("import os; print('etc' in os.listdir('/'))", { policyPath: file });
+  assert.equal(stdout, "True\n", "the root can be listed");
+});
+
+test("a grant of what does not exist is told, grants nothing, and makes nothing", timeout, async (t) => {
+  const dir = project(t);
+  const missing = path.join(dir, "none/at/all");
+  const { recorder, stdout } = await execute(`import os
+try: os.makedirs(${JSON.stringify(missing)})
+except OSError as error: print(type(error).__mro__[1].__name__)`, { permissions: { allowWrite: [missing, path.join(dir, "*.none")] } });
+  assert.equal(stdout, "PermissionError\n");
+  const told = recorder.data("warn").join("\n");
+  assert.match(told, /none\/at\/all does not exist: nothing is granted/);
+  assert.match(told, /\*\.none \(.*\): nothing matches/);
+  assert.deepEqual(readdirSync(dir).includes("none"), false);
+});
+
+test("a working directory that is denied exists, empty", timeout, async (t) => {
+  const dir = project(t);
+  const cwd = path.join(dir, "secret");
+  const permissions = { allowRead: [dir], denyRead: [cwd] };
+  const code = `import os\nprint(os.getcwd() == ${JSON.stringify(cwd)})\ntry: open("key")\nexcept OSError as error: print(error.errno in (2, 13))`;
+  assert.equal((await execute(code, { cwd, permissions })).stdout, "True\nTrue\n");
+});
+
 test("a denial that cannot be enforced is refused at start", timeout, async (t) => {
   const dir = project(t);
-  const refused = (denyRead, code, message) =>
-    assert.rejects(
-      new Supervisor({ permissions: { allowRead: [dir], denyRead: [path.join(dir, denyRead)] } }).start(),
-      (error) => error.code === code && message.test(error.message),
-    );
-  await refused("missing", "ERR_BUNTIME_VIEW", /missing does not exist.*create it first/);
-  await refused("*.key", "ERR_BUNTIME_UNSUPPORTED", /globs are not supported yet/);
+  const refused = async (options, message) => {
+    const supervisor = new Supervisor(options);
+    t.after(() => supervisor.stop({ graceMs: 0 }));
+    await assert.rejects(supervisor.start(), (error) => error.code === "ERR_BUNTIME_VIEW" && message.test(error.message));
+  };
+  const missing = path.join(dir, "missing");
+  await refused({ permissions: { allowRead: [dir], allowWrite: [dir], denyRead: [missing] } }, /missing does not exist.*create it first/);
+  const policyPath = policy(t, dir, [
+    { action: "allow", path: dir, perms: ["read_file", "make_dir", "make_reg"] },
+    { action: "deny", path: path.join(dir, "part"), perms: ["make_dir"] },
+  ]);
+  await refused({ policyPath }, /deny make_dir .*part \(.*fs\.rules\[1\]\) cannot be carved out of allow read_file,make_dir,make_reg .*fs\.rules\[0\]/);
+  const part = path.join(dir, "part");
+  await refused({ permissions: { allowRead: [dir], denyRead: [part], allowWrite: [part] } }, /cannot be carved out of/);
 });

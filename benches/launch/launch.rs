@@ -158,7 +158,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
 
     let rule = |path: &Path, write: bool| LandlockRule {
         path: bytes(path),
-        access: Access { read: true, write, execute: !write },
+        rights: Access { read: true, write, execute: !write }.into(),
     };
     let mut landlock: Vec<LandlockRule> = paths.iter().map(|path| rule(path, false)).collect();
     landlock.extend(DEVICES.map(|device| rule(Path::new(device), true)));

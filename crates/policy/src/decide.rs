@@ -24,8 +24,8 @@
 //! reported. A standing rule may be a lower source's `warn` under a wide `--allow-net`: the operation goes through,
 //! visibly. Where no rule matches, `defaults` of the highest source that states them decides, and `deny` if none does.
 //!
-//! *Hidden.* Where rules deny both reading rights, writing is denied too, unless a rule that allows it names the same
-//! place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being overwritten unread,
+//! *Hidden.* Where rules deny both reading rights, writing and executing are denied too, unless a rule that allows it
+//! names the same place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being overwritten unread,
 //! while `--allow-write=/d/drop --deny-read=/d` has said of `drop` that it is to be written alone.
 //!
 //! *Never allowed*, by no rule and no lifted restriction: the reserved variables of [`is_reserved_env`].
@@ -91,9 +91,8 @@ pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bo
 /// The rules that stand, and the restrictions that are lifted, of those that match.
 fn weigh(matching: Vec<Ranked<'_>>) -> (Vec<Ranked<'_>>, Vec<Ranked<'_>>) {
     let denies = |source| matching.iter().any(|(kind, rule)| *kind == source && rule.action == Action::Deny);
-    let is_lifted = |restriction: &Ranked<'_>| {
-        matching.iter().any(|&other| yields(*restriction, other) && !denies(other.0))
-    };
+    let is_lifted =
+        |restriction: &Ranked<'_>| matching.iter().any(|&other| yields(*restriction, other) && !denies(other.0));
     let (lifted, standing) = matching.iter().partition(|rule| is_lifted(rule));
     (standing, lifted)
 }
@@ -165,7 +164,7 @@ impl PolicyStack {
         let (standing, lifted) = weigh_for(about, perm);
         let mut decision = self.conclude(&standing, &lifted, &Subject::Fs { path: PathPattern::root(), perm });
         if decision.allowed
-            && perm.kind() == PermissionKind::Write
+            && perm.kind() != PermissionKind::Read
             && let Some(rule) = hiding(about, &standing)
         {
             decision = Decision { overridden: decision.overridden, ..Decision::by_rule(rule) };
@@ -189,9 +188,9 @@ impl PolicyStack {
     fn default_decision(&self, subject: &Subject) -> Decision {
         let defaults = self.settings().defaults;
         let stated = match subject {
+            Subject::Run(_) | Subject::Fs { perm: FsPerm::Execute, .. } => defaults.exec,
             Subject::Fs { .. } => defaults.fs,
             Subject::Net { .. } => defaults.net,
-            Subject::Run(_) => defaults.exec,
             Subject::Env(_) | Subject::Ffi(_) | Subject::Sys(_) => None,
         };
         match stated {

@@ -139,11 +139,12 @@ impl PathPattern {
     }
 
     /// The same with another directory in the place of [`PathPattern::literal_prefix`], as where that is a symlink.
-    pub(crate) fn with_literal_prefix(&self, prefix: &str) -> Result<Self, String> {
-        let mut path = Self::parse_literal(prefix)?;
+    /// None where `prefix` is no absolute path.
+    pub fn with_literal_prefix(&self, prefix: &str) -> Option<Self> {
+        let mut path = Self::parse_literal(prefix).ok()?;
         let literal = |component: &&Component| matches!(component, Component::Literal(_));
         path.components.extend(self.components.iter().skip_while(literal).cloned());
-        Ok(path)
+        Some(path)
     }
 
     /// Starts to match the names of a directory tree one by one, from the root.

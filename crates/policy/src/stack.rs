@@ -104,9 +104,7 @@ impl PolicyStack {
                     _ => continue,
                 };
                 // What cannot be said as a pattern stays as it was written.
-                if let Some(found) =
-                    real(&path.literal_prefix()).and_then(|found| path.with_literal_prefix(&found).ok())
-                {
+                if let Some(found) = real(&path.literal_prefix()).and_then(|found| path.with_literal_prefix(&found)) {
                     *path = found;
                 }
             }

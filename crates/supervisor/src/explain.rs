@@ -1,14 +1,14 @@
 //! What a policy says of one thing, without running anything.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Decision, Lift, PermissionKind, PolicyStack, Query, hint_flag};
+use buntime_policy::{Decision, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::options::Options;
 use crate::policies::{self, Stacked};
+use crate::tree;
 
 /// The answer to one question.
 #[derive(Clone, Debug, Serialize)]
@@ -60,7 +60,7 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     } else {
         Query::parse(kind, asked)
     };
-    let decision = with_links_resolved(stack).decide(&query.map_err(policies::error)?);
+    let decision = tree::with_real_paths(stack).decide(&query.map_err(policies::error)?);
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
     Ok(Explanation { kind, target, real, decision, hint, unsupported })
 }
@@ -81,25 +81,9 @@ fn located(cwd: &Path, target: &str) -> Result<(String, Option<String>), Error> 
     let utf8 =
         |path: PathBuf| path.into_os_string().into_string().map_err(|_| invalid("leads to a name that is not UTF-8"));
     let path = std::path::absolute(cwd.join(target)).map_err(|error| invalid(&error.to_string()))?;
-    let real = real(&path).map(utf8).transpose()?;
+    let real = tree::real_path(&path).map(utf8).transpose()?;
     let target = utf8(path)?;
     Ok((target.clone(), real.filter(|real| *real != target)))
-}
-
-/// Where a path leads; of one that does not exist, its directory does.
-fn real(path: &Path) -> Option<PathBuf> {
-    match path.canonicalize() {
-        Ok(real) => Some(real),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
-        }
-        Err(_) => None,
-    }
-}
-
-/// As the sandbox's file tree is made: a grant that is a symbolic link grants what it leads to.
-fn with_links_resolved(stack: PolicyStack) -> PolicyStack {
-    stack.with_real_paths(|path| real(Path::new(path))?.into_os_string().into_string().ok())
 }
 
 fn as_text<S: serde::Serializer>(kind: &PermissionKind, serializer: S) -> Result<S::Ok, S::Error> {

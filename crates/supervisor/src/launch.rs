@@ -6,18 +6,16 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
-use buntime_policy::{
-    Action, FsPerm, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
-};
+use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target, is_reserved_env};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
-use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
-use buntime_sandbox::view::{self, Denied, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
+use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
+use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
@@ -27,6 +25,7 @@ use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
+use crate::tree::{self, FileTree};
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
 const PRIVATE_TMP: u64 = 64 << 20;
@@ -153,20 +152,20 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
-    let grants = grants(options, settled, python)?;
-    write_active(options, settled, &grants)?;
+    let files = FileTree::of(&settled.stack)?;
+    let grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
+    write_active(options, settled, &files)?;
     let everything = allows_everything(&settled.stack);
-    let writes = grants.iter().any(|grant| grant.access.write);
+    let writes = files.writable().next().is_some();
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
         masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { guarded(settled, python) },
+        guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &settled.decided_by) },
     };
-    let denied = if options.sandbox_enabled { denied(&settled.stack) } else { Vec::new() };
-    let view = view::build(&grants, &denied, &scaffold)
-        .map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
+    let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
+    view.notes.splice(0..0, files.notes);
 
     let mut set_up = SetUp::default();
     for arg in &options.args {
@@ -263,89 +262,19 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 }
 
 /// The policy in force and its metadata, where the caller wants them written.
-fn write_active(options: &Options, settled: &Settled, grants: &[Grant]) -> Result<(), Error> {
+fn write_active(options: &Options, settled: &Settled, tree: &FileTree) -> Result<(), Error> {
     let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
         let Some(path) = path else { return Ok(()) };
         let path = settled.cwd.join(path);
         let written = || {
             let text = value.map_err(io::Error::other)?;
             let name = path.file_name().ok_or_else(|| io::Error::other("expected the name of a file"))?;
-            files::replace_in(&view::directory_of_host(&path, grants)?, name, text.as_bytes())
+            files::replace_in(&view::directory_of_host(&path, &tree.policy.regions)?, name, text.as_bytes())
         };
         written().map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
     };
     write(&options.active_policy_path, serde_json::to_string_pretty(&settled.stack.normalized()))?;
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
-}
-
-/// What a write grant shall not reach: what runs outside the sandbox, and what says what the next run may do.
-fn guarded(settled: &Settled, python: &Python) -> Vec<Guarded> {
-    let guard = |why: &'static str| move |path: PathBuf| Guarded { path, why };
-    let programs = python.guarded().chain(own_programs()).map(guard("is run outside the sandbox"));
-    programs.chain(settled.decided_by.iter().cloned().map(guard("decides what a sandbox may do"))).collect()
-}
-
-/// What the sandbox shows: the runtime, what the policy allows, and the script.
-fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<Grant>, Error> {
-    let mut grants = python.grants();
-    let mut grant = |path: PathBuf, access: Access| {
-        grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
-    };
-    let stack = &settled.stack;
-    for (_, rule) in stack.all_rules().filter(|(_, rule)| rule.action == Action::Allow) {
-        let (path, execute) = match &rule.target {
-            Target::Fs { path, .. } => (path.to_string(), false),
-            Target::Everything => ("/".to_owned(), true),
-            _ => continue,
-        };
-        // Asked, and not read off the rule: another source may deny some of it.
-        let mut access = Access { read: can(stack, &path, READ_PERMS), write: can(stack, &path, WRITE_PERMS), execute };
-        // Under its real name, too: a symlink leads past no denial.
-        if let Some(real) = std::fs::canonicalize(&path).ok().filter(|real| *real != Path::new(&path)) {
-            access.read &= !is_denied(stack, &real, READ_PERMS);
-            access.write &= !is_denied(stack, &real, WRITE_PERMS);
-        }
-        if access != Access::default() {
-            grant(PathBuf::from(path), access);
-        }
-    }
-    if let Some(entry) = &options.entry {
-        grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
-    }
-    Ok(grants)
-}
-
-/// The denials that are in force at the very place that they name.
-fn denied(stack: &PolicyStack) -> Vec<Denied> {
-    let rules = stack.all_rules().map(|(_, rule)| rule).filter(|rule| rule.action == Action::Deny);
-    rules
-        .filter_map(|rule| {
-            let Target::Fs { path, perms } = &rule.target else { return None };
-            if path.is_glob() {
-                return None; // Refused where anything is granted.
-            }
-            let text = path.to_string();
-            let denies = |group: &[FsPerm]| group.iter().any(|perm| perms.contains(perm)) && !can(stack, &text, group);
-            let hidden = denies(READ_PERMS);
-            let rule = format!("{rule} ({})", rule.origin);
-            (hidden || denies(WRITE_PERMS)).then(|| Denied { path: PathBuf::from(&text), hidden, rule })
-        })
-        .collect()
-}
-
-fn can(stack: &PolicyStack, path: &str, group: &[FsPerm]) -> bool {
-    group.iter().all(|perm| Query::fs(path, *perm).is_ok_and(|query| stack.decide(&query).allowed))
-}
-
-/// Whether a rule denies this, as opposed to nothing being said of it. A name that cannot be asked about counts.
-fn is_denied(stack: &PolicyStack, path: &Path, group: &[FsPerm]) -> bool {
-    group.iter().any(|perm| match path.to_str().map(|path| Query::fs(path, *perm)) {
-        Some(Ok(query)) => {
-            let decision = stack.decide(&query);
-            !decision.allowed && decision.rule.is_some()
-        }
-        _ => true,
-    })
 }
 
 fn allows_everything(stack: &PolicyStack) -> bool {

@@ -26,6 +26,7 @@ mod readable;
 mod setup_error;
 mod supervisor;
 mod threads;
+mod tree;
 mod watch;
 mod worker;
 
