@@ -1,13 +1,13 @@
 // What is denied inside of what is granted, judged by what the kernel lets through.
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
 
 import { Supervisor } from "python-ipc-bun";
 
-import { TIMEOUT, execute } from "./support/index.mjs";
+import { Recorder, TIMEOUT, eventually, execute } from "./support/index.mjs";
 
 const timeout = { timeout: TIMEOUT };
 const SECRET = "a secret of the host\n";
@@ -250,6 +250,40 @@ test("a working directory that is denied exists, empty", timeout, async (t) => {
   const permissions = { allowRead: [dir], denyRead: [cwd] };
   const code = `import os\nprint(os.getcwd() == ${JSON.stringify(cwd)})\ntry: open("key")\nexcept OSError as error: print(error.errno in (2, 13))`;
   assert.equal((await execute(code, { cwd, permissions })).stdout, "True\nTrue\n");
+});
+
+test("a denial in a read grant holds whatever the host does, and what else the host does shows", timeout, async (t) => {
+  const dir = project(t);
+  const at = (name) => path.join(dir, name);
+  const permissions = { allowRead: [dir], denyRead: ["key", "secret", "part/.env"].map(at) };
+  const names = ["plain", "key", "secret/key", "part/file", "part/.env", "part/new"];
+  const recorder = new Recorder({ permissions });
+  const look = async (number) => {
+    recorder.supervisor.sendCode(number === 1 ? LOOK : "");
+    recorder.supervisor.sendCode(`for name in ${JSON.stringify(names.map(at))}:
+    try: print(open(name).read().strip()[:20], end=";")
+    except OSError: print("-", end=";")
+print()`);
+    await eventually(() => recorder.states().filter(({ worker }) => worker === "exec_end").length === 2 * number, "the end", 20_000);
+    return recorder.text("stdout").trim().split("\n")[number - 1];
+  };
+  const replace = (name, text) => {
+    writeFileSync(at("unfinished"), text);
+    renameSync(at("unfinished"), at(name));
+  };
+  t.after(() => recorder.supervisor.stop({ graceMs: 0 }));
+  await recorder.supervisor.start();
+  const secret = SECRET.trim();
+  assert.equal(await look(1), `${secret};-;-;${secret};-;-;`);
+  for (const name of ["plain", "key", "part/file", "part/.env", "part/new"]) replace(name, `${name} replaced`);
+  renameSync(at("secret"), at("moved"));
+  mkdirSync(at("secret"));
+  writeFileSync(at("secret/key"), "made again");
+  assert.equal(await look(2), "plain replaced;-;-;part/file replaced;-;part/new replaced;");
+  rmSync(at("part/new"));
+  rmSync(at("key"));
+  writeFileSync(at("key"), "made again");
+  assert.equal(await look(3), "plain replaced;-;-;part/file replaced;-;-;");
 });
 
 test("a denial that cannot be enforced is refused at start", timeout, async (t) => {

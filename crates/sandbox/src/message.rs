@@ -53,6 +53,8 @@ pub enum FromHelper {
     Failed(Failure),
     /// The filter's notification listener, one descriptor.
     Listener,
+    /// Handles of the file tree's overlays, by which they are refreshed.
+    Overlays,
     /// The sandbox stands; the worker is about to be executed.
     Built(Built),
     /// The worker ended; the whole sandbox ends with it.
@@ -170,6 +172,11 @@ impl HelperEnd {
     /// Sends [`FromHelper::Listener`].
     pub fn send_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
         send(self.0.as_fd(), &FromHelper::Listener, &[listener], 0)
+    }
+
+    /// Sends [`FromHelper::Overlays`].
+    pub fn send_overlays(&self, handles: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.0.as_fd(), &FromHelper::Overlays, handles, 0)
     }
 
     /// Waits for the launch order; `None` when the supervisor is gone.

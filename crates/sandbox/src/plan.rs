@@ -83,6 +83,16 @@ pub enum Node {
         /// Something below it is shown: names below can be reached, and not listed.
         pass: bool,
     },
+    /// A read-only overlay on a bind that stands at the same path: covers on it hold whatever the host does meanwhile to
+    /// the names that they cover.
+    Overlay {
+        /// Where it stands.
+        path: Bytes,
+        /// Names in it that do not exist, and shall not come to.
+        absent: Vec<Bytes>,
+        /// Files in it may be mapped as code.
+        exec: bool,
+    },
     /// A fresh `/proc` of the sandbox's own pid namespace, `subset=pid`.
     Proc {
         /// Where it stands.

@@ -17,6 +17,7 @@ mod interpreter;
 mod launch;
 mod options;
 mod output;
+mod overlays;
 mod policies;
 mod probe;
 mod process;

@@ -3,16 +3,19 @@
 //! Sources are opened before anything is built, targets through the new root, both by descriptor and with no symlink
 //! followed: nothing that changes a name meanwhile redirects a mount.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::idmap::OwnerMaps;
 use super::landlock::PROBE;
-use super::{During, Result, failure};
+use super::{During, Result, failure, overlays};
+use crate::Bytes;
 use crate::message::Step;
 use crate::mutation::{Layer, off};
 use crate::plan::{Bind, Identity, Node, Plan, Tmpfs};
-use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
+use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY, SysError};
 
 /// Bytes and files that the root's own tmpfs may hold: mount points, links and a few small files.
 const ROOT_SIZE: u64 = 4 << 20;
@@ -81,8 +84,13 @@ fn show_as_workers(
     Ok(())
 }
 
-/// Builds the tree on a tmpfs and makes it the root.
-pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -> Result<()> {
+/// Builds the tree on a tmpfs and makes it the root. Returns the handles of its overlays.
+pub fn build_root(
+    plan: &Plan,
+    sources: Vec<OwnedFd>,
+    harness: BorrowedFd<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<OwnedFd>> {
     let step = Step::Mounts;
     let root = scratch(ROOT_SIZE, ROOT_INODES, 0o755, 0)?;
     // On top of the old root: mounts can be put into a tree that hangs in this namespace only. Nothing looks names up
@@ -94,6 +102,8 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
     let mut hosts: Vec<&[u8]> = Vec::new();
     let mut masks: Vec<(&[u8], OwnedFd)> = Vec::new();
     let mut masked_files: Vec<&[u8]> = Vec::new();
+    let mut handles: Vec<OwnedFd> = Vec::new();
+    let mut overlays = 0;
     for node in &plan.tree {
         match node {
             Node::Dir { path } => sys::make_dir(root.as_fd(), &path.0).during(step)?,
@@ -125,11 +135,22 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
                 masks.push((&path.0, mask));
             }
             Node::Mask { path, directory: false, .. } => masked_files.push(&path.0),
+            Node::Overlay { path, absent, exec } => {
+                let place = sys::open_place(Some(root.as_fd()), &path.0).during(step)?;
+                overlays += 1;
+                match overlays::over(root.as_fd(), place.as_fd(), overlays, absent, *exec) {
+                    Ok((overlay, handle)) => {
+                        sys::move_mount(overlay.as_fd(), place.as_fd(), &path.0).during(step)?;
+                        handles.push(handle);
+                    }
+                    Err(error) => without_overlay(&path.0, absent, &error, notes)?,
+                }
+            }
             Node::Proc { path } => {
                 // Only PID 1 can mount it: the kernel shows the pid namespace of the caller. Read-only, processes
                 // alone.
                 let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
-                let options = [(c"subset", c"pid".to_owned())];
+                let options = [(c"subset", Some(c"pid".to_owned()))];
                 let options = if off(Layer::ProcSubset) { &[][..] } else { &options };
                 let proc = sys::new_filesystem(c"proc", options, in_force(flags)).during(step)?;
                 attach(root.as_fd(), proc.as_fd(), &path.0, MountPoint::NewDirectory)?;
@@ -154,7 +175,27 @@ pub fn build_root(plan: &Plan, sources: Vec<OwnedFd>, harness: BorrowedFd<'_>) -
 
     sys::pivot_into(root.as_fd()).during(step)?;
     let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
-    sys::set_mount_flags(root.as_fd(), in_force(flags), false, b"/").during(step)
+    sys::set_mount_flags(root.as_fd(), in_force(flags), false, b"/").during(step)?;
+    Ok(handles)
+}
+
+/// Covers alone hold as long as the host leaves what they cover where it is; nothing holds for what is not there.
+fn without_overlay(path: &[u8], absent: &[Bytes], error: &SysError, notes: &mut Vec<String>) -> Result<()> {
+    let dir = Path::new(OsStr::from_bytes(path)).display();
+    match absent.first() {
+        None => {
+            notes.push(format!("what is denied in {dir} holds until the host puts another file in its place: {error}"));
+            Ok(())
+        }
+        Some(name) => Err(failure(
+            Step::Mounts,
+            format!(
+                "{} does not exist in {dir}, and its file system does not let that be denied ({error}); create it \
+                 first, or deny {dir}",
+                name.as_path().display(),
+            ),
+        )),
+    }
 }
 
 fn in_force(mut flags: u64) -> u64 {
@@ -168,7 +209,7 @@ fn in_force(mut flags: u64) -> u64 {
 }
 
 fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedFd> {
-    let text = |value: String| CString::new(value).unwrap_or_default();
+    let text = |value: String| CString::new(value).ok();
     let options = [
         (c"size", text(size_bytes.to_string())),
         (c"nr_inodes", text(inodes.to_string())),

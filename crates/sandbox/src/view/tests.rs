@@ -235,7 +235,7 @@ fn parents_come_before_what_they_hold() {
             | Node::Proc { path } => path,
             Node::Bind(bind) => &bind.path,
             Node::Tmpfs(tmpfs) => &tmpfs.path,
-            Node::Mask { path, .. } => path,
+            Node::Mask { path, .. } | Node::Overlay { path, .. } => path,
         };
         let path = path.as_path().to_owned();
         assert!(path.ancestors().skip(1).any(|above| seen.iter().any(|known| known == above)), "{path:?}");
@@ -378,20 +378,61 @@ fn what_no_layer_can_carve_out_is_an_error_that_names_both_places() {
 }
 
 #[test]
-fn a_denied_name_that_does_not_exist_is_refused_where_it_would_show() {
+fn a_denied_name_that_does_not_exist_is_an_overlays_or_refused() {
     let (_guard, dir) = place();
-    fs::create_dir_all(dir.join("a")).unwrap();
+    fs::create_dir_all(dir.join("a/b")).unwrap();
     let missing = |path: &str, allowed| Missing { path: dir.join(path), allowed, rule: "deny read x".into() };
     let built = |rights, missing| {
-        let policy = Policy {
-            regions: vec![region(&dir.join("a"), rights, Rights::NONE)],
-            missing: vec![missing],
-            ..Policy::default()
-        };
+        let regions = vec![region(&dir.join("a"), rights, Rights::NONE)];
+        let policy = Policy { regions, missing: vec![missing], ..Policy::default() };
         build(&policy, &[], &with(&[], &[]))
     };
-    let error = built(Rights::READ, missing("a/x", Rights::NONE)).unwrap_err().to_string();
+    let error = built(BOTH, missing("a/x", Rights::NONE)).unwrap_err().to_string();
     assert!(error.contains("a/x does not exist") && error.contains("deny read x"), "{error}");
-    assert!(built(Rights::READ, missing("b", Rights::NONE)).is_ok(), "outside of every grant");
-    assert!(built(Rights::READ, missing("a/x", Rights::READ)).is_ok(), "denied for writing alone");
+    let overlay = built(Rights::READ, missing("a/b/x", Rights::NONE)).unwrap();
+    assert_eq!(overlays(&overlay), [(dir.join("a/b"), vec![Bytes::from("x")])]);
+    assert_eq!(binds(&overlay), [(dir.join("a"), false), (dir.join("a/b"), false)]);
+    for nothing in [missing("b", Rights::NONE), missing("a/x", Rights::READ)] {
+        assert_eq!(
+            overlays(&built(Rights::READ, nothing).unwrap()),
+            [],
+            "outside of every grant, denied for writing alone"
+        );
+    }
+}
+
+fn overlays(view: &View) -> Vec<(PathBuf, Vec<Bytes>)> {
+    let overlays = view.tree.iter().filter_map(|node| match node {
+        Node::Overlay { path, absent, .. } => Some((path.as_path().to_owned(), absent.clone())),
+        _ => None,
+    });
+    overlays.collect()
+}
+
+#[test]
+fn overlays_lie_over_the_smallest_read_only_directories_with_something_denied() {
+    let (_guard, dir) = place();
+    fs::create_dir_all(dir.join("in/open/deep")).unwrap();
+    fs::create_dir_all(dir.join("write/hidden")).unwrap();
+    for name in ["in/key", "in/other", "in/open/key"] {
+        fs::write(dir.join(name), "").unwrap();
+    }
+    let hidden = |name: &str| region(&dir.join(name), Rights::NONE, Rights::READ);
+    let regions = [
+        region(&dir, Rights::READ, Rights::NONE),
+        region(&dir.join("write"), BOTH, Rights::NONE),
+        hidden("in/key"),
+        hidden("in/other"),
+        hidden("in/open/key"),
+        hidden("write/hidden"),
+    ];
+    let view = of(&regions).unwrap();
+    assert_eq!(overlays(&view), [(dir.join("in"), vec![]), (dir.join("in/open"), vec![])]);
+    assert_eq!(masks(&view).len(), 4);
+}
+
+#[test]
+fn mount_points_are_read_whatever_their_names() {
+    assert_eq!(unescaped(br"/a\040b\134c\0"), PathBuf::from("/a b\\c\\0"));
+    assert!(mount_points().unwrap().contains(&PathBuf::from("/proc")));
 }

@@ -54,6 +54,8 @@ impl Shown {
 #[derive(Default)]
 pub struct Tree {
     pub binds: BTreeMap<PathBuf, Shown>,
+    /// Those of the binds that get an overlay, with names that shall not come to be.
+    pub overlays: BTreeMap<PathBuf, Vec<Bytes>>,
     dirs: BTreeSet<PathBuf>,
     nodes: Vec<(PathBuf, Node)>,
 }
