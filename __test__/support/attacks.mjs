@@ -7,6 +7,7 @@
 //   effect      what the host sees when it succeeds (EFFECTS below); the control must show it
 //   read, write grants, relative to the arena; more than one with commas
 //   hide, keep  what is denied for reading and for writing, likewise
+//   run, ffi    programs and libraries that are allowed, likewise
 //   control     plain (default; the same text by the interpreter itself), worker (the harness with sandboxEnabled: false),
 //               `unshare ARGS` (by the interpreter in new namespaces of its own, root only), `root` (plain, root only),
 //               or `none REASON`, which is printed
@@ -29,7 +30,7 @@ import { Recorder, SLOWNESS, eventually, root, temporaryDirectory } from "./inde
 const folder = path.join(root, "__test__", "attacks");
 const PRELUDE = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
 export const EFFECTS = ["reads", "writes", "connects", "signals", "survives", "proves", "changes the host"];
-const KEYS = ["group", "effect", "read", "write", "hide", "keep", "control", "ends", "open"];
+const KEYS = ["group", "effect", "read", "write", "hide", "keep", "run", "ffi", "control", "ends", "open"];
 /** The interpreter of sandbox and control. */
 export const PYTHON = process.env.ATTACK_PYTHON ?? "/usr/bin/python3";
 
@@ -44,7 +45,7 @@ async function loadAttack(name) {
   const head = source.match(/^"""([^]*?)"""/)?.[1];
   if (head === undefined) throw new Error(`${name}.py: expected a docstring at the top`);
   const [title, ...lines] = head.trim().split("\n");
-  const attack = { name, title, source, read: "", write: "", hide: "", keep: "", control: "plain", ends: "", open: "" };
+  const attack = { name, title, source, read: "", write: "", hide: "", keep: "", run: "", ffi: "", control: "plain", ends: "", open: "" };
   for (const line of lines.filter(Boolean)) {
     const [, key, value] = line.match(/^(\w+): (.+)$/) ?? [];
     if (!KEYS.includes(key)) throw new Error(`${name}.py: "${line}", expected one of ${KEYS.join(", ")} and a value`);
@@ -231,12 +232,15 @@ export async function attackSandbox(attack, options = {}) {
   const arena = await Arena.open();
   try {
     await attack.host.before?.(arena);
-    const grants = (list) => list.split(/, */).filter(Boolean).map((name) => arena.path(name));
+    const grants = (list) => list.split(/, */).filter(Boolean).map((name) => path.resolve(arena.directory, name));
+    const { read, write, hide, keep, run, ffi } = attack;
+    const allowed = { allowRead: read, allowWrite: write, denyRead: hide, denyWrite: keep, allowRun: run, allowFfi: ffi };
+    const permissions = Object.fromEntries(Object.entries(allowed).map(([name, list]) => [name, grants(list)]));
     const recorder = new Recorder({
       interpreter: PYTHON,
       args: [arena.told()],
       env: { ATTACK: arena.proof },
-      permissions: { allowRead: grants(attack.read), allowWrite: grants(attack.write), denyRead: grants(attack.hide), denyWrite: grants(attack.keep) },
+      permissions,
       ...attack.host.options?.(arena),
       ...options,
     });

@@ -54,6 +54,11 @@ impl SetUp {
         self.record(8, path);
     }
 
+    /// The real path of a program that may be executed.
+    pub fn program(&mut self, path: &[u8]) {
+        self.record(13, path);
+    }
+
     /// The records as they are handed over.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes

@@ -147,6 +147,11 @@ impl PathPattern {
         Some(path)
     }
 
+    /// True where a path of the disk is what this names, or lies below.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.covers(&Self::of_disk(path), Reach::Tree)
+    }
+
     /// Starts to match the names of a directory tree one by one, from the root.
     pub fn progress(&self) -> Progress<'_> {
         Progress::start(&self.components)

@@ -1,12 +1,12 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: files, by every right but `execute`; variables allowed and denied by name; extra system calls;
-//! `--allow-all`; and the default denial of everything else.
+//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name; extra
+//! system calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
 use crate::policy::Stated;
-use crate::rule::{Origin, Rule, Target};
+use crate::rule::{Origin, Program, Rule, Target};
 use crate::schema::{Action, DefaultAction, FsPerm, Tier};
 use crate::stack::PolicyStack;
 
@@ -44,7 +44,7 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
             add(format!("plugins.{name} = false is not supported yet"), origin);
         }
     }
-    let defaults = [("net", &settings.defaults.net), ("exec", &settings.defaults.exec)];
+    let defaults = [("net", &settings.defaults.net)];
     for (name, default) in defaults {
         if let Some(Stated { value: DefaultAction::Allow, origin }) = default {
             add(format!("defaults.{name} = \"allow\" is not supported yet"), origin);
@@ -76,10 +76,10 @@ pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
 /// Why a rule is not enforced, if it is not.
 fn reason(rule: &Rule, everything: bool) -> Option<&'static str> {
     match (&rule.target, rule.action) {
-        (Target::Exec { sha256: Some(_), .. }, _) => Some("sha256 is not supported yet"),
-        (Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), Action::Deny) => {
-            everything.then_some("denials beside --allow-all are not supported yet")
+        (Target::Exec { program: Program::Path(path), sha256: Some(_) }, _) if path.is_glob() || path.is_root() => {
+            Some("sha256 pins the content of one program: name that one")
         }
+        (Target::Sys(_), Action::Deny) => everything.then_some("denials beside --allow-all are not supported yet"),
         (_, Action::Deny) => None,
         (_, Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
@@ -87,8 +87,7 @@ fn reason(rule: &Rule, everything: bool) -> Option<&'static str> {
         }
         (Target::Env(_), _) => None,
         (Target::Net { .. }, _) => Some("network access is not supported yet"),
-        (Target::Exec { .. }, _) => Some("starting programs is not supported yet"),
-        (Target::Ffi(_), _) => Some("loading libraries is not supported yet"),
+        (Target::Exec { .. } | Target::Ffi(_), _) => None,
         (Target::Sys(_), _) => Some("system information is not supported yet"),
         (Target::Everything, _) => None,
     }

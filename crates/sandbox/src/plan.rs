@@ -72,6 +72,8 @@ pub enum Node {
     },
     /// Something of the host's.
     Bind(Bind),
+    /// A file of the host's as it was, whose content travels as a descriptor.
+    Copy(Copy),
     /// Scratch space.
     Tmpfs(Tmpfs),
     /// What is denied inside of something shown: empty, read-only, and nobody's to open.
@@ -117,6 +119,35 @@ pub struct Bind {
     pub device: bool,
     /// What the policy granted, as opposed to the runtime: for a root caller it is idmapped from its owner.
     pub grant: bool,
+}
+
+/// A file that can be executed and mapped as code, and that nobody can change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// Where it stands.
+    pub path: Bytes,
+    /// Where its content begins in what all copies hold.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+impl Node {
+    /// Where it stands.
+    pub fn path(&self) -> &Bytes {
+        match self {
+            Self::Dir { path }
+            | Self::Symlink { path, .. }
+            | Self::Text { path, .. }
+            | Self::Harness { path }
+            | Self::Mask { path, .. }
+            | Self::Overlay { path, .. }
+            | Self::Proc { path } => path,
+            Self::Bind(bind) => &bind.path,
+            Self::Copy(copy) => &copy.path,
+            Self::Tmpfs(scratch) => &scratch.path,
+        }
+    }
 }
 
 /// A private, size-capped scratch space.

@@ -19,16 +19,22 @@ use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
+use crate::code::Code;
 use crate::config::{self, SandboxConfig};
 use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
+use crate::kept;
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
+use crate::programs::Policies;
 use crate::tree::{self, FileTree};
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
 const PRIVATE_TMP: u64 = 64 << 20;
+
+/// Where the worker finds commands, unless it is given another PATH.
+const WORKER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What is in force for one supervisor, settled before anything starts.
 pub struct Settled {
@@ -153,19 +159,29 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
     let files = FileTree::of(&settled.stack)?;
-    let grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
-    write_active(options, settled, &files)?;
+    let mut grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
     let everything = allows_everything(&settled.stack);
+    let policies = Policies::new(&settled.stack, path_of_worker(options, &settled.stack));
+    let code = if options.sandbox_enabled { Some(Code::find(&policies, Some(python))?) } else { None };
+    if let Some(code) = &code {
+        code.check()?;
+        grants.extend(code.grants()?);
+    }
+    write_active(options, settled, &files)?;
     let writes = files.writable().next().is_some();
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
-        masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
+        masked: if writes { kept::cache_dirs() } else { Vec::new() },
         guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &settled.decided_by) },
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
     view.notes.splice(0..0, files.notes);
+    if let Some(code) = &code {
+        view.notes.extend(code.programs.notes.iter().cloned());
+        code.apply(&mut view.tree, &mut view.landlock)?;
+    }
 
     let mut set_up = SetUp::default();
     for arg in &options.args {
@@ -183,8 +199,17 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     for path in &view.stand_ins {
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
     }
+    for path in code.iter().flat_map(Code::programs) {
+        set_up.program(path.as_os_str().as_encoded_bytes());
+    }
     let kernel = options.sandbox_enabled;
-    set_up.layers(Layers { kernel, read_all: everything, write_all: everything, net: !kernel, exec: everything });
+    set_up.layers(Layers {
+        kernel,
+        read_all: everything,
+        write_all: everything,
+        net: !kernel,
+        exec: policies.all_programs(),
+    });
     let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;
     let harness = sys::sealed_memfd(c"buntime-harness", &python.harness).map_err(call)?;
     let policy_file = sys::sealed_memfd(c"buntime-policy", policy.as_bytes()).map_err(call)?;
@@ -209,6 +234,10 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         (format!("/proc/self/fd/{first}"), format!("/proc/self/fd/{}", first + 1))
     };
 
+    let runs_programs = code.as_ref().is_none_or(Code::runs_programs);
+    let copies = code.as_ref().and_then(Code::copies);
+    let copies = copies.map(|content| sys::sealed_memfd(c"buntime-copies", &content).map_err(call)).transpose()?;
+
     let identity = identity()?;
     let argv: Vec<OsString> = [
         python.executable.clone().into_os_string(),
@@ -228,7 +257,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         landlock: view.landlock,
         seccomp: SeccompPlan {
             deny: settled.stack.normalized().anti_escape.deny_syscalls,
-            exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
+            exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -241,7 +270,12 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
     let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
 
-    let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), worker: worker_fds };
+    let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds {
+        plan: plan.as_fd(),
+        harness: harness.as_fd(),
+        copies: copies.as_ref().map_or(harness.as_fd(), AsFd::as_fd),
+        worker: worker_fds,
+    };
     helper.launch(fds).map_err(|error| {
         Error::setup("ERR_BUNTIME_HELPER", format!("buntime-init ended before it was told anything: {error}"))
     })?;
@@ -281,11 +315,21 @@ fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
 }
 
+/// The PATH that the worker will have, by which it finds commands.
+pub fn path_of_worker(options: &Options, stack: &PolicyStack) -> OsString {
+    let given = options.env.iter().find(|(name, _)| name.as_str() == "PATH").map(|(_, value)| OsString::from(value));
+    let of_host = || {
+        let allowed = Query::env("PATH").is_ok_and(|query| stack.decide(&query).allowed);
+        std::env::var_os("PATH").filter(|_| allowed)
+    };
+    given.or_else(of_host).unwrap_or_else(|| WORKER_PATH.into())
+}
+
 /// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the
 /// caller gave by value.
 fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Result<Vec<Bytes>, Error> {
     let mut values: BTreeMap<OsString, OsString> = BTreeMap::new();
-    let constants = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+    let constants = [("PATH", WORKER_PATH), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
     values.extend(constants.map(|(name, value)| (name.into(), value.into())));
     for (name, value) in std::env::vars_os() {
         let allowed = name.to_str().is_some_and(|name| {

@@ -2,6 +2,12 @@ use buntime_policy::{ineffective, parse_policy, unsupported};
 
 use crate::stack;
 
+/// A rule for a program of a certain content.
+fn pinned(path: &str) -> String {
+    let sum = "a".repeat(64);
+    format!(r#""exec": {{"rules": [{{"action": "allow", "path": "{path}", "sha256": "{sum}"}}]}}"#)
+}
+
 fn complaints(flags: &str, file: &str) -> Vec<String> {
     unsupported(&stack(flags, "", file)).iter().map(ToString::to_string).collect()
 }
@@ -13,6 +19,10 @@ fn what_is_enforced_passes() {
         ("--allow-read=/tmp,/data --allow-write=out --allow-env=HOME,AWS_* --deny-env=AWS_SECRET", ""),
         ("--allow-read", ""),
         ("--deny-net --deny-run=/bin/sh --deny-ffi --deny-sys", ""),
+        ("--allow-run --deny-run=sh --allow-ffi=/l,/m/*.so --deny-ffi=/l/x", ""),
+        ("--allow-all --deny-run=/bin/sh --deny-ffi=/usr/lib", ""),
+        ("--allow-run=/b/*,ls,/usr/bin/", r#""defaults": {"exec": "allow"}"#),
+        ("", &pinned("/a")),
         ("--deny-read=/etc --deny-write", ""),
         ("", r#""plugins": {"namespaces": true}, "defaults": {"fs": "deny"}, "minTier": "nested""#),
         ("", r#""antiEscape": {"denySyscalls": ["unshare", "clone3"]}"#),
@@ -41,13 +51,11 @@ fn everything_else_is_named_with_its_place() {
     let sum = "a".repeat(64);
     for (flags, file, expected) in [
         ("--allow-net", "", "--allow-net: allow net *: network access is not supported yet".to_owned()),
-        ("--allow-run=ls", "", "--allow-run=ls: allow run ls: starting programs is not supported yet".into()),
-        ("--allow-ffi=/l", "", "--allow-ffi=/l: allow ffi /l: loading libraries is not supported yet".into()),
         ("--allow-sys=os", "", "--allow-sys=os: allow sys os: system information is not supported yet".into()),
         (
-            "--allow-all --deny-run=/bin/sh",
+            "--allow-all --deny-sys=hostname",
             "",
-            "--deny-run=/bin/sh: deny run /bin/sh: denials beside --allow-all are not supported yet".into(),
+            "--deny-sys=hostname: deny sys hostname: denials beside --allow-all are not supported yet".into(),
         ),
         (
             "",
@@ -66,8 +74,10 @@ fn everything_else_is_named_with_its_place() {
         ),
         (
             "",
-            &format!(r#""exec": {{"rules": [{{"action": "deny", "path": "/a", "sha256": "{sum}"}}]}}"#),
-            format!("p.json: exec.rules[0]: deny run /a sha256 {sum}: sha256 is not supported yet"),
+            &pinned("/a/*"),
+            format!(
+                "p.json: exec.rules[0]: allow run /a/* sha256 {sum}: sha256 pins the content of one program: name that one"
+            ),
         ),
         (
             "",

@@ -4,6 +4,7 @@
 //! ids, idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all
 //! privilege, starts the worker and stays as its init.
 
+mod copies;
 mod gate;
 mod idmap;
 mod init;
@@ -132,7 +133,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     become_worker_id(plan.identity, foreign)?;
 
     // The file tree.
-    let overlays = mounts::build_root(&plan, sources, fds.harness.as_fd(), &mut notes)?;
+    let overlays = mounts::build_root(&plan, sources, &fds, &mut notes)?;
     if !overlays.is_empty() {
         let handles: Vec<BorrowedFd<'_>> = overlays.iter().map(AsFd::as_fd).collect();
         helper.send_overlays(&handles).map_err(sending(Step::Mounts, "Overlays"))?;

@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::copies::Copies;
 use super::idmap::OwnerMaps;
 use super::landlock::PROBE;
 use super::{During, Result, failure, overlays};
 use crate::Bytes;
-use crate::message::Step;
+use crate::message::{LaunchFds, Step};
 use crate::mutation::{Layer, off};
 use crate::plan::{Bind, Identity, Node, Plan, Tmpfs};
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY, SysError};
@@ -88,10 +89,11 @@ fn show_as_workers(
 pub fn build_root(
     plan: &Plan,
     sources: Vec<OwnedFd>,
-    harness: BorrowedFd<'_>,
+    fds: &LaunchFds,
     notes: &mut Vec<String>,
 ) -> Result<Vec<OwnedFd>> {
     let step = Step::Mounts;
+    let mut copies = Copies::of(plan, fds.copies.as_fd())?;
     let root = scratch(ROOT_SIZE, ROOT_INODES, 0o755, 0)?;
     // On top of the old root: mounts can be put into a tree that hangs in this namespace only. Nothing looks names up
     // from "/" any more until the pivot.
@@ -110,7 +112,7 @@ pub fn build_root(
             Node::Symlink { path, target } => sys::make_symlink(root.as_fd(), &path.0, &target.0).during(step)?,
             Node::Text { path, text } => write_file(root.as_fd(), &path.0, text.as_bytes())?,
             Node::Harness { path } => {
-                let text = sys::read_whole(harness).during(step)?;
+                let text = sys::read_whole(fds.harness.as_fd()).during(step)?;
                 write_file(root.as_fd(), &path.0, &text)?;
             }
             Node::Bind(bind) => {
@@ -122,6 +124,12 @@ pub fn build_root(
                 };
                 hosts.push(&bind.path.0);
                 attach(root.as_fd(), source.as_fd(), &bind.path.0, point)?;
+            }
+            Node::Copy(copy) => {
+                let mount = copies.mount(root.as_fd(), copy)?;
+                let below_host = is_of_the_host(&copy.path.0, &hosts, &masks);
+                let point = if below_host { MountPoint::OfTheHost } else { MountPoint::NewFile };
+                attach(root.as_fd(), mount.as_fd(), &copy.path.0, point)?;
             }
             Node::Tmpfs(Tmpfs { path, size_bytes, inodes, mode }) => {
                 let scratch = scratch(*size_bytes, *inodes, *mode, MOUNT_NOEXEC)?;
@@ -157,6 +165,7 @@ pub fn build_root(
             }
         }
     }
+    copies.seal()?;
     // Only now: what is shown below a mask has been put into it.
     let read_only = in_force(MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC);
     for (path, mask) in &masks {
@@ -208,7 +217,7 @@ fn in_force(mut flags: u64) -> u64 {
     flags
 }
 
-fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedFd> {
+pub(super) fn scratch(size_bytes: u64, inodes: u64, mode: u32, flags: u64) -> Result<OwnedFd> {
     let text = |value: String| CString::new(value).ok();
     let options = [
         (c"size", text(size_bytes.to_string())),

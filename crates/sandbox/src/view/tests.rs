@@ -227,17 +227,7 @@ fn parents_come_before_what_they_hold() {
     let view = view(&[grant(&dir.join("x y\n/ü"), false)]);
     let mut seen = vec![PathBuf::from("/")];
     for node in &view.tree {
-        let path = match node {
-            Node::Dir { path }
-            | Node::Symlink { path, .. }
-            | Node::Text { path, .. }
-            | Node::Harness { path }
-            | Node::Proc { path } => path,
-            Node::Bind(bind) => &bind.path,
-            Node::Tmpfs(tmpfs) => &tmpfs.path,
-            Node::Mask { path, .. } | Node::Overlay { path, .. } => path,
-        };
-        let path = path.as_path().to_owned();
+        let path = node.path().as_path().to_owned();
         assert!(path.ancestors().skip(1).any(|above| seen.iter().any(|known| known == above)), "{path:?}");
         assert!(path.parent().is_none_or(|parent| seen.iter().any(|known| known == parent)), "{path:?}");
         seen.push(path);
