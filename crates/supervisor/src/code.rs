@@ -227,7 +227,7 @@ impl<'a> Code<'a> {
         points.extend(self.programs.allowed.keys().chain(self.programs.denied.keys()).map(PathBuf::as_path));
         let libraries = self.libraries()?.into_iter().filter_map(|(path, _)| path.canonicalize().ok());
         let others: BTreeSet<PathBuf> = libraries.chain(self.names_denied_everywhere(&mounts)?).collect();
-        points.extend(others.iter().map(PathBuf::as_path));
+        points.extend(others.iter().chain(&self.system).map(PathBuf::as_path));
         for point in points {
             mounts.split(point, self.is_code(point));
         }
