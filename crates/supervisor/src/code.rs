@@ -320,14 +320,20 @@ impl Runtime {
 /// The mounts of a tree that show something of the host's, and the places of all else.
 struct Mounts {
     binds: BTreeMap<PathBuf, Bind>,
+    /// Those that stand on a bind, and have its flags.
+    overlays: Vec<Node>,
     others: BTreeSet<PathBuf>,
 }
 
 impl Mounts {
     /// Takes the binds out of the tree.
     fn of(tree: &mut Vec<Node>) -> Self {
-        let mut mounts = Self { binds: BTreeMap::new(), others: BTreeSet::new() };
+        let mut mounts = Self { binds: BTreeMap::new(), overlays: Vec::new(), others: BTreeSet::new() };
         tree.retain(|node| match node {
+            Node::Overlay { .. } => {
+                mounts.overlays.push(node.clone());
+                false
+            }
             Node::Bind(bind) if !bind.device => {
                 mounts.binds.insert(bind.path.as_path().to_owned(), bind.clone());
                 false
@@ -396,10 +402,19 @@ impl Mounts {
                 (path, (start, content.len() as u64))
             })
             .collect();
+        let overlays = self.overlays.into_iter().map(|mut node| {
+            if let Node::Overlay { path, exec, .. } = &mut node {
+                *exec = self.binds.get(path.as_path()).is_some_and(|bind| bind.exec);
+            }
+            node
+        });
+        // They come after the binds of the same places.
+        let overlays: Vec<Node> = overlays.collect();
         tree.extend(self.binds.into_iter().map(|(path, bind)| match copies.get(&path) {
             Some(&(offset, length)) => Node::Copy(Copy { path: bind.path, offset, length }),
             None => Node::Bind(bind),
         }));
+        tree.extend(overlays);
         tree.sort_by(|a, b| a.path().as_path().cmp(b.path().as_path()));
     }
 }
