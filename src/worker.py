@@ -25,7 +25,7 @@ OUTPUT, EXEC_START, EXEC_END, DENIED = 0x40, 0x41, 0x42, 0x43
 CODE, CODE_PART, RUN, SHUTDOWN = 0x20, 0x50, 0x52, 0x53
 CONTINUES = 0x80
 OK, EXCEPTION, EXIT, INTERRUPTED = 0, 1, 2, 3
-READ, WRITE, NET, EXEC = 1, 2, 3, 4
+READ, WRITE, NET, EXEC, FFI = 1, 2, 3, 4, 6
 RUN_FILE, RUN_COMMAND, RUN_STDIN = 0, 1, 2
 
 HEADER = 64
@@ -508,6 +508,7 @@ class Policy:
             tuple(decode_path(value).rstrip("/") + "/" for tag, value in records if tag == wanted)
             for wanted in (2, 3, 7))
         self.stand_ins = frozenset(decode_path(value) for tag, value in records if tag == 8)
+        self.programs = frozenset(decode_path(value) for tag, value in records if tag == 13)
         self.kernel = any(tag == 5 and value[0] & 1 for tag, value in records)
         allowed = 0
         for tag, value in records:
@@ -531,6 +532,8 @@ class Policy:
         if not allowed & 8:
             for event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
                 self.checks[event] = self.check_exec
+        if self.kernel:
+            self.checks["ctypes.dlopen"] = self.check_load
 
     def notice_hook(self, event, args):
         output.hooked = True
@@ -637,12 +640,32 @@ class Policy:
             program = "sh"
         elif event == "subprocess.Popen" and not program:
             program = args[1][0] if isinstance(args[1], (list, tuple)) else args[1]
+        if self.programs and self.may_run(decode_path(program), args[3] if event == "subprocess.Popen" else None):
+            return  # the kernel decides, by what is found then
         if self.asked_by_user("/usr/"):
             self.deny(EXEC, event.rpartition(".")[2] if event != "subprocess.Popen" else "exec", decode_path(program))
 
+    def may_run(self, program, env):
+        """Whether an allowed program goes by that name, on PATH where it is a command."""
+        dirs = [""] if "/" in program else sys.modules["os"].get_exec_path(env)
+        return any(resolve(absolute(f"{decode_path(place)}/{program}" if place else program)) in self.programs
+                   for place in dirs)
+
+    def check_load(self, event, args):
+        try:
+            name = decode_path(args[0])
+            if "/" in name and posix.statvfs(name).f_flag & posix.ST_NOEXEC:
+                path = absolute(name)
+            else:
+                return  # one that the loader looks for, or that may be mapped as code
+        except (TypeError, ValueError, OSError):
+            return  # no name, or nothing there: the loader will say so
+        if self.asked_by_user(path):
+            self.deny(FFI, "dlopen", path, path)
+
     def deny(self, kind, operation, value, filename=None):
         report_denied(kind, operation, value)
-        raise NotCapable(("", "read", "write", "net", "exec")[kind], value, filename)
+        raise NotCapable({READ: "read", WRITE: "write", NET: "net", EXEC: "exec", FFI: "ffi"}[kind], value, filename)
 
 
 def audit(event, args):

@@ -6,13 +6,16 @@
 //   group       of the table in docs/ATTACKS.md
 //   effect      what the host sees when it succeeds (EFFECTS below); the control must show it
 //   read, write grants, relative to the arena; more than one with commas
+//   hide, keep  what is denied for reading and for writing, likewise
+//   run, ffi    programs and libraries that are allowed, likewise
 //   control     plain (default; the same text by the interpreter itself), worker (the harness with sandboxEnabled: false),
 //               `unshare ARGS` (by the interpreter in new namespaces of its own, root only), `root` (plain, root only),
 //               or `none REASON`, which is printed
 //   ends        SIGSYS where the kernel is to kill the attacker
 //   open        why it succeeds in the sandbox, too: known, and written down in SECURITY.md
 //
-// A file NAME.mjs beside NAME.py may export `before(arena)`, `during(arena)` and `after(arena)`, which may return effects more.
+// A file NAME.mjs beside NAME.py may export `before(arena)`, `during(arena)` and `after(arena)`, which may return effects more, and
+// `options(arena)`, options of the sandbox more.
 // In the sandbox, `during` is also given the supervisor, and a function that waits for the attack's end.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -22,12 +25,12 @@ import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { Recorder, SLOWNESS, eventually, root } from "./index.mjs";
+import { Recorder, SLOWNESS, eventually, root, temporaryDirectory } from "./index.mjs";
 
 const folder = path.join(root, "__test__", "attacks");
 const PRELUDE = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
 export const EFFECTS = ["reads", "writes", "connects", "signals", "survives", "proves", "changes the host"];
-const KEYS = ["group", "effect", "read", "write", "control", "ends", "open"];
+const KEYS = ["group", "effect", "read", "write", "hide", "keep", "run", "ffi", "control", "ends", "open"];
 /** The interpreter of sandbox and control. */
 export const PYTHON = process.env.ATTACK_PYTHON ?? "/usr/bin/python3";
 
@@ -42,7 +45,7 @@ async function loadAttack(name) {
   const head = source.match(/^"""([^]*?)"""/)?.[1];
   if (head === undefined) throw new Error(`${name}.py: expected a docstring at the top`);
   const [title, ...lines] = head.trim().split("\n");
-  const attack = { name, title, source, read: "", write: "", control: "plain", ends: "", open: "" };
+  const attack = { name, title, source, read: "", write: "", hide: "", keep: "", run: "", ffi: "", control: "plain", ends: "", open: "" };
   for (const line of lines.filter(Boolean)) {
     const [, key, value] = line.match(/^(\w+): (.+)$/) ?? [];
     if (!KEYS.includes(key)) throw new Error(`${name}.py: "${line}", expected one of ${KEYS.join(", ")} and a value`);
@@ -217,17 +220,28 @@ function hostState() {
   return [os.hostname(), of("/proc/sys/kernel/core_pattern"), of("/proc/sys/kernel/domainname"), mounts.join(), process.getuid() === 0 ? of("/proc/self/setgroups") : ""].join("\n");
 }
 
+/** The option that allows `perms` over a place of the arena, by a policy file outside of it. */
+export function allowing(arena, name, perms) {
+  const policyPath = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(policyPath, JSON.stringify({ version: 1, fs: { rules: [{ action: "allow", path: arena.path(name), perms }] } }));
+  return { policyPath };
+}
+
 /** Runs it in a sandbox; `effects`, and whether it came to its end. */
 export async function attackSandbox(attack, options = {}) {
   const arena = await Arena.open();
   try {
     await attack.host.before?.(arena);
-    const grants = (list) => list.split(/, */).filter(Boolean).map((name) => arena.path(name));
+    const grants = (list) => list.split(/, */).filter(Boolean).map((name) => path.resolve(arena.directory, name));
+    const { read, write, hide, keep, run, ffi } = attack;
+    const allowed = { allowRead: read, allowWrite: write, denyRead: hide, denyWrite: keep, allowRun: run, allowFfi: ffi };
+    const permissions = Object.fromEntries(Object.entries(allowed).map(([name, list]) => [name, grants(list)]));
     const recorder = new Recorder({
       interpreter: PYTHON,
       args: [arena.told()],
       env: { ATTACK: arena.proof },
-      permissions: { allowRead: grants(attack.read), allowWrite: grants(attack.write) },
+      permissions,
+      ...attack.host.options?.(arena),
       ...options,
     });
     let outcome;

@@ -1,5 +1,5 @@
 // What the specs share. They run on Node (`node --test`) and on Bun (`bun test`) alike.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -115,6 +115,13 @@ export async function execute(code, options, configOverride) {
   } finally {
     await recorder.supervisor.stop({ graceMs: 500 });
   }
+}
+
+/** What the command says, on both its streams. */
+export function command(...args) {
+  const { error, stdout, stderr } = spawnSync(path.join(root, "npm", "linux-x64-gnu", "python-ipc-bun"), args, { encoding: "utf8" });
+  if (error) throw error;
+  return stdout + stderr;
 }
 
 /** The same execution in the sandbox and, as a positive control, without one. */

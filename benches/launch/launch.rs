@@ -158,7 +158,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
 
     let rule = |path: &Path, write: bool| LandlockRule {
         path: bytes(path),
-        access: Access { read: true, write, execute: !write },
+        rights: Access { read: true, write, execute: !write }.into(),
     };
     let mut landlock: Vec<LandlockRule> = paths.iter().map(|path| rule(path, false)).collect();
     landlock.extend(DEVICES.map(|device| rule(Path::new(device), true)));
@@ -204,7 +204,7 @@ fn launch(helper: &Path, plan: &[u8]) -> Result<(u64, u64), Failure> {
         .stderr(Stdio::inherit())
         .spawn()?;
     let worker = vec![null.as_fd(), worker_output.as_fd(), null.as_fd()];
-    socket.launch(LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), worker })?;
+    socket.launch(LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), copies: harness.as_fd(), worker })?;
     drop(worker_output);
     let mut built = 0;
     loop {

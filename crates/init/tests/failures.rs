@@ -32,7 +32,9 @@ fn last_word(plan: &Plan, open_files: u32) -> Option<FromHelper> {
     let plan = sys::sealed_memfd(c"plan", &serde_json::to_vec(plan).expect("a plan")).expect("memfd");
     let null: OwnedFd = File::open("/dev/null").expect("/dev/null").into();
     let worker: Vec<BorrowedFd<'_>> = (0..9).map(|_| null.as_fd()).collect();
-    supervisor.launch(LaunchFds { plan: plan.as_fd(), harness: null.as_fd(), worker }).expect("launch");
+    supervisor
+        .launch(LaunchFds { plan: plan.as_fd(), harness: null.as_fd(), copies: null.as_fd(), worker })
+        .expect("launch");
     let mut last = None;
     loop {
         sys::poll_readable([supervisor.as_fd()]).expect("poll");

@@ -44,9 +44,19 @@ impl SetUp {
         self.record(6, &[all.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()]);
     }
 
+    /// Nothing can be read or written at or below this path, although a readable one lies above it.
+    pub fn masked(&mut self, prefix: &[u8]) {
+        self.record(7, prefix);
+    }
+
     /// A file of the sandbox's own in the place of a host's.
     pub fn stand_in(&mut self, path: &[u8]) {
         self.record(8, path);
+    }
+
+    /// The real path of a program that may be executed.
+    pub fn program(&mut self, path: &[u8]) {
+        self.record(13, path);
     }
 
     /// The records as they are handed over.

@@ -24,16 +24,23 @@
 //! reported. A standing rule may be a lower source's `warn` under a wide `--allow-net`: the operation goes through,
 //! visibly. Where no rule matches, `defaults` of the highest source that states them decides, and `deny` if none does.
 //!
+//! *Hidden.* Where rules deny both reading rights, writing and executing are denied too, unless a rule that allows it
+//! names the same place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being overwritten unread,
+//! while `--allow-write=/d/drop --deny-read=/d` has said of `drop` that it is to be written alone.
+//!
 //! *Never allowed*, by no rule and no lifted restriction: the reserved variables of [`is_reserved_env`].
 //!
 //! [`is_reserved_env`]: crate::is_reserved_env
 
+use std::path::Path;
+
 use serde::Serialize;
 
+use crate::path::{PathPattern, Reach};
 use crate::policy::Stated;
 use crate::query::{Query, Subject};
-use crate::rule::{Origin, Rule};
-use crate::schema::{Action, DefaultAction};
+use crate::rule::{Origin, Rule, Target};
+use crate::schema::{Action, DefaultAction, FsPerm, PermissionKind, READ_PERMS};
 use crate::stack::{PolicyStack, SourceKind};
 
 /// The answer, with the rule and source that gave it.
@@ -61,6 +68,15 @@ pub struct Overridden {
     pub source: String,
 }
 
+/// What the rules say of one path, right by right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FsRights {
+    /// What may be done.
+    pub allowed: Vec<FsPerm>,
+    /// What may not be done since a rule says so, as opposed to nothing being said.
+    pub denied: Vec<FsPerm>,
+}
+
 /// A rule with its source.
 type Ranked<'a> = (SourceKind, &'a Rule);
 
@@ -72,22 +88,95 @@ pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bo
         && (other.target == crate::Target::Everything || restriction.target.covers(&other.target))
 }
 
+/// The rules that stand, and the restrictions that are lifted, of those that match.
+fn weigh(matching: Vec<Ranked<'_>>) -> (Vec<Ranked<'_>>, Vec<Ranked<'_>>) {
+    let denies = |source| matching.iter().any(|(kind, rule)| *kind == source && rule.action == Action::Deny);
+    let is_lifted =
+        |restriction: &Ranked<'_>| matching.iter().any(|&other| yields(*restriction, other) && !denies(other.0));
+    let (lifted, standing) = matching.iter().partition(|rule| is_lifted(rule));
+    (standing, lifted)
+}
+
+fn weigh_for<'a>(about: &[Ranked<'a>], perm: FsPerm) -> (Vec<Ranked<'a>>, Vec<Ranked<'a>>) {
+    weigh(about.iter().copied().filter(|(_, rule)| rule.target.has_right(perm)).collect())
+}
+
+/// The denial that hides a path from what `writing` allows there: of both reading rights, and of no place that one of
+/// those rules names, or names something below of.
+fn hiding<'a>(about: &[Ranked<'a>], writing: &[Ranked<'a>]) -> Option<&'a Rule> {
+    let is_named = |denial: &Rule| match writing {
+        // The default names every path.
+        [] => denial.target.covers(&Target::root()),
+        _ => writing.iter().any(|(_, rule)| match rule.target {
+            Target::Everything => denial.target.covers(&Target::root()),
+            _ => denial.target.covers(&rule.target),
+        }),
+    };
+    let mut hiding = READ_PERMS.iter().map(|perm| {
+        let denials = weigh_for(about, *perm).0.into_iter().map(|(_, rule)| rule);
+        denials.into_iter().find(|rule| rule.action == Action::Deny && !is_named(rule))
+    });
+    let first = hiding.next()??;
+    hiding.all(|other| other.is_some()).then_some(first)
+}
+
 impl PolicyStack {
     /// Decides one question. The module's documentation says how.
     pub fn decide(&self, query: &Query) -> Decision {
         if query.is_never_allowed() {
             return Decision::by_default(DefaultAction::Deny, &Origin::Default);
         }
-        let matching: Vec<Ranked> = self.all_rules().filter(|(_, rule)| rule.matches(&query.subject)).collect();
-        let denies = |source| matching.iter().any(|(kind, rule)| *kind == source && rule.action == Action::Deny);
-        let is_lifted =
-            |restriction: Ranked| matching.iter().any(|&other| yields(restriction, other) && !denies(other.0));
-        let (lifted, standing): (Vec<Ranked>, Vec<Ranked>) = matching.iter().partition(|&&rule| is_lifted(rule));
+        if let Subject::Fs { path, perm } = &query.subject {
+            return self.decide_fs(&self.rules_about(path), *perm);
+        }
+        let matching = self.all_rules().filter(|(_, rule)| rule.matches(&query.subject)).collect();
+        let (standing, lifted) = weigh(matching);
+        self.conclude(&standing, &lifted, &query.subject)
+    }
 
-        // The first of the strictest: rules come highest source first, and `min_by_key` keeps the first.
+    /// All decisions about one path of the disk at once, which need not be UTF-8.
+    pub fn fs_rights(&self, path: &Path) -> FsRights {
+        let path = PathPattern::of_disk(path);
+        let about = self.rules_about(&path);
+        let mut rights = FsRights::default();
+        for &perm in FsPerm::ALL {
+            let decision = self.decide_fs(&about, perm);
+            if decision.allowed {
+                rights.allowed.push(perm);
+            } else if decision.rule.is_some() {
+                rights.denied.push(perm);
+            }
+        }
+        rights
+    }
+
+    /// The rules in whose reach a path lies, whatever their rights.
+    fn rules_about(&self, path: &PathPattern) -> Vec<Ranked<'_>> {
+        let is_about = |rule: &Rule| match &rule.target {
+            Target::Everything => true,
+            Target::Fs { path: named, .. } => named.covers(path, Reach::Tree),
+            _ => false,
+        };
+        self.all_rules().filter(|(_, rule)| is_about(rule)).collect()
+    }
+
+    fn decide_fs(&self, about: &[Ranked<'_>], perm: FsPerm) -> Decision {
+        let (standing, lifted) = weigh_for(about, perm);
+        let mut decision = self.conclude(&standing, &lifted, &Subject::Fs { path: PathPattern::root(), perm });
+        if decision.allowed
+            && perm.kind() != PermissionKind::Read
+            && let Some(rule) = hiding(about, &standing)
+        {
+            decision = Decision { overridden: decision.overridden, ..Decision::by_rule(rule) };
+        }
+        decision
+    }
+
+    /// The first of the strictest: rules come highest source first, and `min_by_key` keeps the first.
+    fn conclude(&self, standing: &[Ranked<'_>], lifted: &[Ranked<'_>], subject: &Subject) -> Decision {
         let mut decision = match standing.iter().min_by_key(|(_, rule)| std::cmp::Reverse(rule.action)) {
             Some((_, rule)) => Decision::by_rule(rule),
-            None => self.default_decision(&query.subject),
+            None => self.default_decision(subject),
         };
         decision.overridden = lifted
             .iter()
@@ -99,9 +188,9 @@ impl PolicyStack {
     fn default_decision(&self, subject: &Subject) -> Decision {
         let defaults = self.settings().defaults;
         let stated = match subject {
+            Subject::Run(_) | Subject::Fs { perm: FsPerm::Execute, .. } => defaults.exec,
             Subject::Fs { .. } => defaults.fs,
             Subject::Net { .. } => defaults.net,
-            Subject::Run(_) => defaults.exec,
             Subject::Env(_) | Subject::Ffi(_) | Subject::Sys(_) => None,
         };
         match stated {

@@ -46,7 +46,7 @@ mod stack;
 mod suggest;
 mod supported;
 
-pub use decide::{Decision, Overridden};
+pub use decide::{Decision, FsRights, Overridden};
 pub use error::PolicyError;
 pub use flags::{Grants, Permissions, Selection, hint_flag};
 pub use merge::merge_policies;
@@ -55,7 +55,7 @@ pub use names::{EnvName, SysName, is_reserved_env};
 pub use net::{Cidr, Host};
 pub use normalize::{AntiEscape, Audit, ExecRule, FsRule, NameRule, NetRule, NormalizedPolicy, PathRule, RuleList};
 pub use parse::parse_policy;
-pub use path::PathPattern;
+pub use path::{PathPattern, Progress};
 pub use policy::Policy;
 pub use ports::{PortRange, Ports};
 pub use query::Query;

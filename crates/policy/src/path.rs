@@ -4,6 +4,9 @@
 //! That holds for globs as well, since a directory that is granted brings what it contains: `/home/*/data` covers
 //! `/home/ann/data/x`. Everything here is lexical; symbolic links are the concern of whoever can see the disk.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 /// Whether a rule's reach includes what lies below the paths that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -58,6 +61,16 @@ impl PathPattern {
             path.push(Component::Literal(part.to_owned()))?;
         }
         Ok(path)
+    }
+
+    /// A path as the disk has it. A byte that is no UTF-8 becomes a NUL, which no rule can hold: wildcards match it, and
+    /// nothing else does.
+    pub(crate) fn of_disk(path: &Path) -> Self {
+        let names = path.components().filter_map(|component| match component {
+            std::path::Component::Normal(name) => Some(Component::Literal(text_of(name))),
+            _ => None,
+        });
+        Self { absolute: true, components: names.collect() }
     }
 
     fn check(text: &str) -> Result<(), String> {
@@ -118,6 +131,32 @@ impl PathPattern {
         self.absolute && self.components.is_empty()
     }
 
+    /// The path up to the first wildcard; all of it where there is none.
+    pub fn literal_prefix(&self) -> String {
+        let literal = |component: &&Component| matches!(component, Component::Literal(_));
+        let components = self.components.iter().take_while(literal).cloned().collect();
+        Self { absolute: self.absolute, components }.to_string()
+    }
+
+    /// The same with another directory in the place of [`PathPattern::literal_prefix`], as where that is a symlink.
+    /// None where `prefix` is no absolute path.
+    pub fn with_literal_prefix(&self, prefix: &str) -> Option<Self> {
+        let mut path = Self::parse_literal(prefix).ok()?;
+        let literal = |component: &&Component| matches!(component, Component::Literal(_));
+        path.components.extend(self.components.iter().skip_while(literal).cloned());
+        Some(path)
+    }
+
+    /// True where a path of the disk is what this names, or lies below.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.covers(&Self::of_disk(path), Reach::Tree)
+    }
+
+    /// Starts to match the names of a directory tree one by one, from the root.
+    pub fn progress(&self) -> Progress<'_> {
+        Progress::start(&self.components)
+    }
+
     pub(crate) fn file_name(&self) -> Option<&str> {
         match self.components.last() {
             Some(Component::Literal(name)) => Some(name),
@@ -131,28 +170,68 @@ impl PathPattern {
         if self.absolute != narrower.absolute {
             return false;
         }
-        let wide = &self.components;
-        // The positions in `wide` that the components so far can have led to. A set of positions in place of
-        // backtracking keeps the cost at the product of the lengths, whatever a hostile path looks like.
-        let mut at = vec![false; wide.len() + 1];
-        at[0] = true;
-        skip_any_depth(wide, &mut at);
+        let mut progress = Progress::start(&self.components);
         for component in &narrower.components {
-            if reach == Reach::Tree && at[wide.len()] {
+            if reach == Reach::Tree && progress.is_match() {
                 return true;
             }
-            let mut next = vec![false; wide.len() + 1];
-            for (position, pattern) in wide.iter().enumerate().filter(|(position, _)| at[*position]) {
-                match pattern {
-                    Component::AnyDepth => next[position] = true,
-                    single => next[position + 1] |= single.covers(component),
-                }
-            }
-            at = next;
-            skip_any_depth(wide, &mut at);
+            progress = progress.step(component);
         }
-        at[wide.len()]
+        progress.is_match()
     }
+}
+
+/// How far the names on the way down a directory tree match a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress<'a> {
+    pattern: &'a [Component],
+    /// The positions in the pattern that the names so far can have led to. A set of positions in place of backtracking
+    /// keeps the cost at the product of the lengths, whatever a hostile path looks like.
+    at: Vec<bool>,
+}
+
+impl<'a> Progress<'a> {
+    fn start(pattern: &'a [Component]) -> Self {
+        let mut at = vec![false; pattern.len() + 1];
+        at[0] = true;
+        skip_any_depth(pattern, &mut at);
+        Self { pattern, at }
+    }
+
+    /// One name further down.
+    pub fn enter(&self, name: &OsStr) -> Self {
+        self.step(&Component::Literal(text_of(name)))
+    }
+
+    fn step(&self, component: &Component) -> Self {
+        let mut next = vec![false; self.at.len()];
+        for (position, pattern) in self.pattern.iter().enumerate().filter(|(position, _)| self.at[*position]) {
+            match pattern {
+                Component::AnyDepth => next[position] = true,
+                single => next[position + 1] |= single.covers(component),
+            }
+        }
+        skip_any_depth(self.pattern, &mut next);
+        Self { pattern: self.pattern, at: next }
+    }
+
+    /// The names so far are a match.
+    pub fn is_match(&self) -> bool {
+        self.at[self.pattern.len()]
+    }
+
+    /// Nothing below can match.
+    pub fn is_lost(&self) -> bool {
+        !self.at.contains(&true)
+    }
+}
+
+/// A name of the disk, with a NUL for each byte that is no UTF-8.
+fn text_of(name: &OsStr) -> String {
+    name.as_encoded_bytes()
+        .utf8_chunks()
+        .flat_map(|chunk| chunk.valid().chars().chain(chunk.invalid().iter().map(|_| '\0')))
+        .collect()
 }
 
 /// `**` stands for no component at all as well.
@@ -276,6 +355,26 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, path, Reach::Tree), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_utf8_is_matched_by_wildcards_alone() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = PathPattern::of_disk(Path::new(OsStr::from_bytes(b"/a/x\xff")));
+        for (pattern, expected) in [("/a/*", true), ("/a/x?", true), ("/a/x", false), ("/a/x\u{fffd}", false)] {
+            assert_eq!(PathPattern::parse(pattern).unwrap().covers(&path, Reach::Tree), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_where_a_match_may_be() {
+        let pattern = PathPattern::parse("/a/*/x?").unwrap();
+        let walk = |names: &[&str]| names.iter().fold(pattern.progress(), |at, name| at.enter(OsStr::new(name)));
+        assert!(walk(&["b"]).is_lost() && walk(&["a", "b", "y1"]).is_lost());
+        assert!(!walk(&["a", "b"]).is_lost() && !walk(&["a", "b"]).is_match());
+        assert!(walk(&["a", "b", "x1"]).is_match());
+        assert_eq!(pattern.literal_prefix(), "/a");
+        assert_eq!(pattern.with_literal_prefix("/r/s").unwrap().to_string(), "/r/s/*/x?");
     }
 
     #[test]

@@ -91,8 +91,8 @@ impl Rule {
     pub(crate) fn matches(&self, subject: &Subject) -> bool {
         match (&self.target, subject) {
             (Target::Everything, _) => true,
-            (Target::Fs { path, perms }, Subject::Fs { path: asked, perm }) => {
-                perms.contains(perm) && path.covers(asked, Reach::Tree)
+            (Target::Fs { path, .. }, Subject::Fs { path: asked, perm }) => {
+                self.target.has_right(*perm) && path.covers(asked, Reach::Tree)
             }
             (Target::Net { host, proto, ports }, Subject::Net { host: asked, port, proto: asked_proto }) => {
                 proto.is_none_or(|proto| proto == *asked_proto) && ports.matches(*port) && host.covers(asked)
@@ -123,6 +123,20 @@ impl Rule {
 }
 
 impl Target {
+    /// All files, with no right in particular.
+    pub(crate) fn root() -> Self {
+        Self::Fs { path: PathPattern::root(), perms: Vec::new() }
+    }
+
+    /// True where this is about a right over files.
+    pub(crate) fn has_right(&self, perm: FsPerm) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Fs { perms, .. } => perms.contains(&perm),
+            _ => false,
+        }
+    }
+
     /// True where `narrower` is about the same or less. Of rights, protocols and a program's content only those that
     /// are in question matter, and they are the same for both: a rule with several is as many rules.
     pub(crate) fn covers(&self, narrower: &Self) -> bool {

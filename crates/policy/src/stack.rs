@@ -11,7 +11,6 @@ use crate::error::PolicyError;
 use crate::flags::{Permissions, Spelling};
 use crate::normalize::{NormalizedPolicy, normalize};
 use crate::parse::parse_policy;
-use crate::path::PathPattern;
 use crate::policy::{Policy, Settings};
 use crate::rule::{Program, Rule, Target};
 use crate::schema::{Action, Tier};
@@ -94,7 +93,8 @@ impl PolicyStack {
         self.push_policy(SourceKind::Env, parse_policy(&text, POLICY_JSON)?, cwd)
     }
 
-    /// The same with every plain path in place of which `real` knows another, as where a symbolic link leads. Globs stay.
+    /// The same with every path, and the part of every glob that goes before its first wildcard, in the place of which
+    /// `real` knows another, as where a symbolic link leads.
     pub fn with_real_paths(mut self, real: impl Fn(&str) -> Option<String>) -> Self {
         for policy in self.sources.values_mut() {
             for rule in &mut policy.rules {
@@ -103,9 +103,8 @@ impl PolicyStack {
                     Target::Exec { program: Program::Path(path), .. } => path,
                     _ => continue,
                 };
-                let found = (!path.is_glob()).then(|| real(&path.to_string())).flatten();
                 // What cannot be said as a pattern stays as it was written.
-                if let Some(found) = found.and_then(|found| PathPattern::parse_literal(&found).ok()) {
+                if let Some(found) = real(&path.literal_prefix()).and_then(|found| path.with_literal_prefix(&found)) {
                     *path = found;
                 }
             }

@@ -1,13 +1,13 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: `allow` of files by plain paths with [`READ_PERMS`], [`WRITE_PERMS`], both or none; variables allowed
-//! and denied by name; extra system calls; `--allow-all`; and the default denial of everything else.
+//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name; extra
+//! system calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
 use crate::policy::Stated;
-use crate::rule::{Origin, Rule, Target};
-use crate::schema::{Action, DefaultAction, FsPerm, READ_PERMS, Tier, WRITE_PERMS};
+use crate::rule::{Origin, Program, Rule, Target};
+use crate::schema::{Action, DefaultAction, FsPerm, Tier};
 use crate::stack::PolicyStack;
 
 /// A part of the policy in force that has no effect yet.
@@ -44,7 +44,7 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
             add(format!("plugins.{name} = false is not supported yet"), origin);
         }
     }
-    let defaults = [("fs", &settings.defaults.fs), ("net", &settings.defaults.net), ("exec", &settings.defaults.exec)];
+    let defaults = [("net", &settings.defaults.net)];
     for (name, default) in defaults {
         if let Some(Stated { value: DefaultAction::Allow, origin }) = default {
             add(format!("defaults.{name} = \"allow\" is not supported yet"), origin);
@@ -54,12 +54,9 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
         add(format!("minTier = \"{tier}\" is not supported yet"), origin);
     }
 
-    let is_grant = |rule: &&Rule| rule.action != Action::Deny;
-    let everything = stack.rules().filter(is_grant).any(|rule| rule.target == Target::Everything);
-    let has_fs_grants =
-        everything || stack.rules().filter(is_grant).any(|rule| matches!(rule.target, Target::Fs { .. }));
+    let everything = stack.rules().any(|rule| rule.action != Action::Deny && rule.target == Target::Everything);
     for rule in stack.rules() {
-        if let Some(reason) = reason(rule, has_fs_grants, everything) {
+        if let Some(reason) = reason(rule, everything) {
             add(format!("{rule}: {reason}"), &rule.origin);
         }
     }
@@ -77,33 +74,21 @@ pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
 }
 
 /// Why a rule is not enforced, if it is not.
-fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static str> {
+fn reason(rule: &Rule, everything: bool) -> Option<&'static str> {
     match (&rule.target, rule.action) {
-        (Target::Exec { sha256: Some(_), .. }, _) => Some("sha256 is not supported yet"),
-        (Target::Fs { .. }, Action::Deny) => {
-            has_fs_grants.then_some("denials inside allowed paths are not supported yet")
+        (Target::Exec { program: Program::Path(path), sha256: Some(_) }, _) if path.is_glob() || path.is_root() => {
+            Some("sha256 pins the content of one program: name that one")
         }
-        (Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), Action::Deny) => {
-            everything.then_some("denials beside --allow-all are not supported yet")
-        }
+        (Target::Sys(_), Action::Deny) => everything.then_some("denials beside --allow-all are not supported yet"),
         (_, Action::Deny) => None,
         (_, Action::Warn) => Some("warn is not supported yet"),
-        (Target::Fs { path, .. }, _) if path.is_glob() => Some("globs are not supported yet"),
-        (Target::Fs { perms, .. }, _) => (!is_whole_groups(perms))
-            .then_some("perms other than the whole read set, the whole write set, or both are not supported yet"),
+        (Target::Fs { perms, .. }, _) => {
+            perms.contains(&FsPerm::Execute).then_some("starting programs is not supported yet")
+        }
         (Target::Env(_), _) => None,
         (Target::Net { .. }, _) => Some("network access is not supported yet"),
-        (Target::Exec { .. }, _) => Some("starting programs is not supported yet"),
-        (Target::Ffi(_), _) => Some("loading libraries is not supported yet"),
+        (Target::Exec { .. } | Target::Ffi(_), _) => None,
         (Target::Sys(_), _) => Some("system information is not supported yet"),
         (Target::Everything, _) => None,
     }
-}
-
-/// True for `READ_PERMS`, `WRITE_PERMS`, both, and nothing.
-fn is_whole_groups(perms: &[FsPerm]) -> bool {
-    perms.iter().all(|perm| {
-        let group = [READ_PERMS, WRITE_PERMS].into_iter().find(|group| group.contains(perm));
-        group.is_some_and(|group| group.iter().all(|member| perms.contains(member)))
-    })
 }

@@ -21,6 +21,8 @@ pub struct LaunchFds<Fd = OwnedFd> {
     pub plan: Fd,
     /// The harness's text, in a memfd.
     pub harness: Fd,
+    /// What the plan's copies hold, one after the other, in a memfd; any other where there are none.
+    pub copies: Fd,
     /// What the worker starts with, as 0, 1, 2, …
     pub worker: Vec<Fd>,
 }
@@ -28,12 +30,12 @@ pub struct LaunchFds<Fd = OwnedFd> {
 impl<Fd> LaunchFds<Fd> {
     /// In the order of their sending.
     pub fn into_vec(self) -> Vec<Fd> {
-        [self.plan, self.harness].into_iter().chain(self.worker).collect()
+        [self.plan, self.harness, self.copies].into_iter().chain(self.worker).collect()
     }
 
     fn from_vec(fds: Vec<Fd>) -> Option<Self> {
         let mut fds = fds.into_iter();
-        Some(Self { plan: fds.next()?, harness: fds.next()?, worker: fds.collect() })
+        Some(Self { plan: fds.next()?, harness: fds.next()?, copies: fds.next()?, worker: fds.collect() })
     }
 }
 
@@ -53,6 +55,8 @@ pub enum FromHelper {
     Failed(Failure),
     /// The filter's notification listener, one descriptor.
     Listener,
+    /// Handles of the file tree's overlays, by which they are refreshed.
+    Overlays,
     /// The sandbox stands; the worker is about to be executed.
     Built(Built),
     /// The worker ended; the whole sandbox ends with it.
@@ -170,6 +174,11 @@ impl HelperEnd {
     /// Sends [`FromHelper::Listener`].
     pub fn send_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
         send(self.0.as_fd(), &FromHelper::Listener, &[listener], 0)
+    }
+
+    /// Sends [`FromHelper::Overlays`].
+    pub fn send_overlays(&self, handles: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.0.as_fd(), &FromHelper::Overlays, handles, 0)
     }
 
     /// Waits for the launch order; `None` when the supervisor is gone.

@@ -1,5 +1,7 @@
 //! The plan of one sandbox: plain data, made by the supervisor, carried to the helper as JSON.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Bytes;
@@ -70,8 +72,29 @@ pub enum Node {
     },
     /// Something of the host's.
     Bind(Bind),
+    /// A file of the host's as it was, whose content travels as a descriptor.
+    Copy(Copy),
     /// Scratch space.
     Tmpfs(Tmpfs),
+    /// What is denied inside of something shown: empty, read-only, and nobody's to open.
+    Mask {
+        /// What it covers.
+        path: Bytes,
+        /// It covers a directory.
+        directory: bool,
+        /// Something below it is shown: names below can be reached, and not listed.
+        pass: bool,
+    },
+    /// A read-only overlay on a bind that stands at the same path: covers on it hold whatever the host does meanwhile to
+    /// the names that they cover.
+    Overlay {
+        /// Where it stands.
+        path: Bytes,
+        /// Names in it that do not exist, and shall not come to.
+        absent: Vec<Bytes>,
+        /// Files in it may be mapped as code.
+        exec: bool,
+    },
     /// A fresh `/proc` of the sandbox's own pid namespace, `subset=pid`.
     Proc {
         /// Where it stands.
@@ -98,6 +121,35 @@ pub struct Bind {
     pub grant: bool,
 }
 
+/// A file that can be executed and mapped as code, and that nobody can change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// Where it stands.
+    pub path: Bytes,
+    /// Where its content begins in what all copies hold.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+impl Node {
+    /// Where it stands.
+    pub fn path(&self) -> &Bytes {
+        match self {
+            Self::Dir { path }
+            | Self::Symlink { path, .. }
+            | Self::Text { path, .. }
+            | Self::Harness { path }
+            | Self::Mask { path, .. }
+            | Self::Overlay { path, .. }
+            | Self::Proc { path } => path,
+            Self::Bind(bind) => &bind.path,
+            Self::Copy(copy) => &copy.path,
+            Self::Tmpfs(scratch) => &scratch.path,
+        }
+    }
+}
+
 /// A private, size-capped scratch space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
@@ -117,11 +169,11 @@ pub struct LandlockRule {
     /// A file or directory of the tree.
     pub path: Bytes,
     /// What may be done with it.
-    pub access: Access,
+    pub rights: Rights,
 }
 
-/// What may be done with a path and what lies below it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What may be done with a path and what lies below it, in the three words of what the sandbox needs for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Files can be read, directories listed.
     pub read: bool,
@@ -129,6 +181,124 @@ pub struct Access {
     pub write: bool,
     /// Files can be executed.
     pub execute: bool,
+}
+
+/// A set of rights over a path and what lies below it: those of a policy's `perms`, one bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rights(u16);
+
+macro_rules! rights {
+    ($($(#[$meta:meta])* $name:ident = $bit:literal, $word:literal;)+) => {
+        impl Rights {
+            $($(#[$meta])* pub const $name: Self = Self(1 << $bit);)+
+            const WORDS: &'static [(Self, &'static str)] = &[$((Self::$name, $word),)+];
+        }
+    };
+}
+
+rights! {
+    /// Read a file's content.
+    READ_FILE = 0, "read_file";
+    /// List a directory.
+    READ_DIR = 1, "read_dir";
+    /// Change or truncate a file's content.
+    WRITE_FILE = 2, "write_file";
+    /// Move what a directory holds to another, and link it there.
+    WRITE_DIR = 3, "write_dir";
+    /// Remove directories from a directory, or rename them.
+    REMOVE_DIR = 4, "remove_dir";
+    /// Remove files from a directory, or rename them.
+    REMOVE_FILE = 5, "remove_file";
+    /// Make character devices, which no capability of a worker's allows.
+    MAKE_CHAR = 6, "make_char";
+    /// Make directories in a directory.
+    MAKE_DIR = 7, "make_dir";
+    /// Make files in a directory.
+    MAKE_REG = 8, "make_reg";
+    /// Make sockets in a directory.
+    MAKE_SOCK = 9, "make_sock";
+    /// Make named pipes in a directory.
+    MAKE_FIFO = 10, "make_fifo";
+    /// Make block devices, which no capability of a worker's allows.
+    MAKE_BLOCK = 11, "make_block";
+    /// Make symbolic links in a directory.
+    MAKE_SYM = 12, "make_sym";
+    /// Execute a file.
+    EXECUTE = 13, "execute";
+}
+
+impl Rights {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// All of them.
+    pub const ALL: Self = Self(0x3fff);
+    /// Both ways of reading.
+    pub const READ: Self = Self(Self::READ_FILE.0 | Self::READ_DIR.0);
+    /// Devices, which nobody in a sandbox can make.
+    pub const DEVICES: Self = Self(Self::MAKE_CHAR.0 | Self::MAKE_BLOCK.0);
+    /// Every way of writing, and thus what a read-only mount takes away.
+    pub const WRITE: Self = Self(Self::ALL.0 & !Self::READ.0 & !Self::DEVICES.0 & !Self::EXECUTE.0);
+    /// What a file of its own can have; all others are rights over what a directory holds.
+    pub const OF_FILES: Self = Self(Self::READ_FILE.0 | Self::WRITE_FILE.0 | Self::EXECUTE.0);
+
+    /// What either has.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What `other` has not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// There is none.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// There is one of those.
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// One by one.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        Self::WORDS.iter().map(|(right, _)| *right).filter(move |right| self.has_any(*right))
+    }
+
+    /// The right of this name.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(right, _)| *right)
+    }
+}
+
+impl From<Access> for Rights {
+    fn from(access: Access) -> Self {
+        let groups = [(access.read, Self::READ), (access.write, Self::WRITE), (access.execute, Self::EXECUTE)];
+        groups.into_iter().filter(|(has, _)| *has).fold(Self::NONE, |rights, (_, group)| rights.with(group))
+    }
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> =
+            Self::WORDS.iter().filter(|(right, _)| self.has_any(*right)).map(|(_, word)| *word).collect();
+        f.write_str(&words.join(","))
+    }
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{self}}}")
+    }
 }
 
 /// What the filters do besides the built-in list.

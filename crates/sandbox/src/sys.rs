@@ -641,6 +641,28 @@ pub fn make_symlink(root: BorrowedFd<'_>, path: &[u8], target: &[u8]) -> Result<
     check(done.into(), "symlinkat", format_args!("{}, {}", show(target), show(path))).map(drop)
 }
 
+/// What hides a name of the layers below in an overlay: a character device 0, 0, which needs no privilege.
+pub fn make_whiteout(root: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+    let relative = c_path(below_root(path), "mknodat")?;
+    // SAFETY: a valid C string.
+    let done = unsafe { libc::mknodat(root.as_raw_fd(), relative.as_ptr(), libc::S_IFCHR, 0) };
+    check(done.into(), "mknodat", show(path)).map(drop)
+}
+
+/// fchmodat(2).
+pub fn set_mode(root: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<()> {
+    let relative = c_path(below_root(path), "fchmodat")?;
+    // SAFETY: a valid C string.
+    let done = unsafe { libc::fchmodat(root.as_raw_fd(), relative.as_ptr(), mode, 0) };
+    check(done.into(), "fchmodat", format_args!("{}, {mode:o}", show(path))).map(drop)
+}
+
+/// Whether the ids of this process alone, without its capabilities, may do this with a place (faccessat2(2)).
+pub fn may(place: BorrowedFd<'_>, what: c_int) -> bool {
+    // SAFETY: a valid C string.
+    unsafe { libc::syscall(libc::SYS_faccessat2, place.as_raw_fd(), c"".as_ptr(), what, libc::AT_EMPTY_PATH) == 0 }
+}
+
 /// A path inside the sandbox, relative to its root: calls with a directory descriptor ignore it for absolute paths.
 fn below_root(path: &[u8]) -> &[u8] {
     let relative = path.strip_prefix(b"/").unwrap_or(path);
@@ -715,8 +737,12 @@ const OPEN_TREE_CLONE: c_uint = 1;
 const AT_RECURSIVE: c_uint = 0x8000;
 const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 0x04;
 const MOVE_MOUNT_T_EMPTY_PATH: c_uint = 0x40;
+const FSCONFIG_SET_FLAG: c_uint = 0;
 const FSCONFIG_SET_STRING: c_uint = 1;
 const FSCONFIG_CMD_CREATE: c_uint = 6;
+const FSCONFIG_CMD_RECONFIGURE: c_uint = 7;
+const FSPICK_CLOEXEC: c_uint = 0x1;
+const FSPICK_EMPTY_PATH: c_uint = 0x8;
 
 /// Nothing can be written through the mount.
 pub const MOUNT_RDONLY: u64 = 0x01;
@@ -787,8 +813,9 @@ pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, shown: &[u8]) -
     check(done, "move_mount", show(shown)).map(drop)
 }
 
-/// A new, detached file system (fsopen(2), fsconfig(2), fsmount(2), Linux 5.2) with `options` and mount flags.
-pub fn new_filesystem(kind: &'static CStr, options: &[(&CStr, CString)], flags: u64) -> Result<OwnedFd> {
+/// A new, detached file system (fsopen(2), fsconfig(2), fsmount(2), Linux 5.2) with `options`, of which those without a
+/// value are switches, and mount flags.
+pub fn new_filesystem(kind: &'static CStr, options: &[(&CStr, Option<CString>)], flags: u64) -> Result<OwnedFd> {
     let name = kind.to_str().unwrap_or("?");
     // SAFETY: valid C strings throughout; the kernel copies what it keeps.
     unsafe {
@@ -798,7 +825,10 @@ pub fn new_filesystem(kind: &'static CStr, options: &[(&CStr, CString)], flags: 
             libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0)
         };
         for (key, value) in options {
-            let done = configure(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr());
+            let done = match value {
+                Some(value) => configure(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr()),
+                None => configure(FSCONFIG_SET_FLAG, key.as_ptr(), null()),
+            };
             check(done, "fsconfig", format_args!("{name}, {key:?}={value:?}"))?;
         }
         check(configure(FSCONFIG_CMD_CREATE, null(), null()), "fsconfig", format_args!("{name}, FSCONFIG_CMD_CREATE"))?;
@@ -806,6 +836,26 @@ pub fn new_filesystem(kind: &'static CStr, options: &[(&CStr, CString)], flags: 
             libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1 /* FSMOUNT_CLOEXEC */, flags as c_uint);
         check(mount, "fsmount", name).map(owned)
     }
+}
+
+/// A handle on the file system of a mount, for [`refresh`] (fspick(2)).
+pub fn pick_filesystem(mount: BorrowedFd<'_>, shown: &[u8]) -> Result<OwnedFd> {
+    let flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
+    // SAFETY: a valid C string.
+    let fd = unsafe { libc::syscall(libc::SYS_fspick, mount.as_raw_fd(), c"".as_ptr(), flags) };
+    check(fd, "fspick", show(shown)).map(owned)
+}
+
+/// Makes a read-only file system forget the names that it remembers. Works from outside of the mount namespace, for who
+/// has the privilege over it.
+pub fn refresh(picked: BorrowedFd<'_>) -> Result<()> {
+    let configure = |command: c_uint, key: *const libc::c_char| {
+        // SAFETY: a valid C string or null; there is no value.
+        unsafe { libc::syscall(libc::SYS_fsconfig, picked.as_raw_fd(), command, key, null::<libc::c_char>(), 0) }
+    };
+    // Each time: without it the kernel would try to make it writable.
+    check(configure(FSCONFIG_SET_FLAG, c"ro".as_ptr()), "fsconfig", "ro")?;
+    check(configure(FSCONFIG_CMD_RECONFIGURE, null()), "fsconfig", "FSCONFIG_CMD_RECONFIGURE").map(drop)
 }
 
 /// No mount event passes between this mount namespace and any other.

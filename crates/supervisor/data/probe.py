@@ -113,6 +113,7 @@ print("{" + ",".join('"%s":%s' % item for item in (
     ("stdlib", texts(stdlib)),
     ("site", texts(site_dirs)),
     ("libraries", texts(sorted(libraries))),
+    ("loaded", texts(sorted(loaded))),
     ("configs", texts(configs)),
     ("decided_by", texts([executable, *configs, *sorted(path for path in loaded if "/libpython" in path)])),
 )) + "}")

@@ -1,14 +1,18 @@
 //! What a policy says of one thing, without running anything.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Decision, Lift, PermissionKind, PolicyStack, Query, hint_flag};
+use buntime_policy::{Decision, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
+use crate::code::Code;
 use crate::error::Error;
+use crate::interpreter::{self, Found};
+use crate::launch::path_of_worker;
 use crate::options::Options;
 use crate::policies::{self, Stacked};
+use crate::programs::{self, Policies};
+use crate::tree;
 
 /// The answer to one question.
 #[derive(Clone, Debug, Serialize)]
@@ -60,7 +64,11 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     } else {
         Query::parse(kind, asked)
     };
-    let decision = with_links_resolved(stack).decide(&query.map_err(policies::error)?);
+    let policies = Policies::new(&stack, path_of_worker(options, &stack));
+    let decision = match kind {
+        PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,
+        _ => policies.real.decide(&query.map_err(policies::error)?),
+    };
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
     Ok(Explanation { kind, target, real, decision, hint, unsupported })
 }
@@ -81,25 +89,39 @@ fn located(cwd: &Path, target: &str) -> Result<(String, Option<String>), Error> 
     let utf8 =
         |path: PathBuf| path.into_os_string().into_string().map_err(|_| invalid("leads to a name that is not UTF-8"));
     let path = std::path::absolute(cwd.join(target)).map_err(|error| invalid(&error.to_string()))?;
-    let real = real(&path).map(utf8).transpose()?;
+    let real = tree::real_path(&path).map(utf8).transpose()?;
     let target = utf8(path)?;
     Ok((target.clone(), real.filter(|real| *real != target)))
 }
 
-/// Where a path leads; of one that does not exist, its directory does.
-fn real(path: &Path) -> Option<PathBuf> {
-    match path.canonicalize() {
-        Ok(real) => Some(real),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
-        }
-        Err(_) => None,
+/// What may be started and loaded is more than the rules say of a name: programs that are found, the interpreter's code.
+fn decide_code(
+    options: &Options,
+    cwd: &Path,
+    policies: &Policies<'_>,
+    kind: PermissionKind,
+    named: &str,
+    real: &str,
+) -> Result<Decision, Error> {
+    let python = match interpreter::find(options.interpreter.as_deref(), cwd) {
+        Ok(Found::Known(python)) => Some(python),
+        // Nothing is run to explain a policy.
+        Ok(Found::Unasked(_)) | Err(_) => None,
+    };
+    let code = Code::find(policies, python.as_deref())?;
+    if kind == PermissionKind::Ffi {
+        return Ok(code.may_load(Path::new(real)));
     }
-}
-
-/// As the sandbox's file tree is made: a grant that is a symbolic link grants what it leads to.
-fn with_links_resolved(stack: PolicyStack) -> PolicyStack {
-    stack.with_real_paths(|path| real(Path::new(path))?.into_os_string().into_string().ok())
+    // By whatever name it is denied, it is denied; and a command is what the worker's PATH finds.
+    let by_name = policies.written.decide(&Query::run(named).map_err(policies::error)?);
+    if !by_name.allowed && by_name.rule.is_some() {
+        return Ok(by_name);
+    }
+    let found = if named.contains('/') { Some(PathBuf::from(real)) } else { programs::on_path(named, &policies.path) };
+    Ok(match found.and_then(|found| found.canonicalize().ok().or(Some(found))) {
+        Some(real) => code.may_run(&real),
+        None => by_name,
+    })
 }
 
 fn as_text<S: serde::Serializer>(kind: &PermissionKind, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use buntime_sandbox::view::{Grant, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::kept::{self, State};
 use crate::probe::{Env, Probe};
 use crate::threads::on_launcher;
 
@@ -47,6 +48,8 @@ pub struct Python {
     site: Vec<PathBuf>,
     /// Directories all of which are shown, and single files of others.
     libraries: Vec<PathBuf>,
+    /// The libraries that it has loaded, with the usual extension modules.
+    loaded: Vec<PathBuf>,
     /// Where a virtual environment's `pyvenv.cfg` is looked for.
     configs: Vec<PathBuf>,
     /// Files that the answer hangs on, once it is known.
@@ -245,6 +248,32 @@ impl Python {
 }
 
 impl Python {
+    /// The files that are executed for it: itself, and the loader that starts it.
+    pub fn executed(&self) -> Vec<&Path> {
+        [&self.executable, &self.loader]
+            .into_iter()
+            .map(PathBuf::as_path)
+            .filter(|path| *path != Path::new(""))
+            .collect()
+    }
+
+    /// The files of code without which it does not start, or lacks a part of the standard library.
+    pub fn loaded(&self) -> Vec<&Path> {
+        self.executed().into_iter().chain(self.loaded.iter().map(PathBuf::as_path)).collect()
+    }
+
+    /// Where the standard library lies.
+    pub fn stdlib(&self) -> Vec<&Path> {
+        self.stdlib.iter().map(PathBuf::as_path).collect()
+    }
+
+    /// Where the code of packages and the libraries that they load lie.
+    pub fn libraries(&self) -> Vec<&Path> {
+        self.site.iter().chain(&self.libraries).map(PathBuf::as_path).collect()
+    }
+}
+
+impl Python {
     /// What runs outside the sandbox when the interpreter is asked, the next time: never the worker's to write.
     pub fn guarded(&self) -> impl Iterator<Item = PathBuf> {
         self.prefixes.iter().chain([&self.found, &self.executable]).cloned()
@@ -269,22 +298,6 @@ fn on_path(name: &Path) -> Option<PathBuf> {
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
-}
-
-/// A file as it is now: another one, or another content, is another state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct State {
-    path: PathBuf,
-    /// Device, inode, time (seconds, nanoseconds) and size; nothing where there is no such file.
-    stat: Option<(u64, u64, i64, i64, u64)>,
-}
-
-impl State {
-    fn of(path: &Path) -> Self {
-        let stat = std::fs::metadata(path).ok();
-        let stat = stat.map(|meta| (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
-        Self { path: path.to_owned(), stat }
-    }
 }
 
 /// What decides which interpreter a name means.
@@ -349,7 +362,7 @@ impl Fingerprint {
             picked_by.push(("cwd".into(), cwd.display().to_string()));
         }
         let mut files: Vec<State> = names.iter().map(|path| State::of(path)).collect();
-        files.retain(|file| file.stat.is_some());
+        files.retain(State::exists);
         Self { found: found.to_owned(), picked_by: Some(picked_by), files }
     }
 }
@@ -411,18 +424,8 @@ mod cache {
         known.insert(fingerprint.clone(), answer);
     }
 
-    /// What an entry says decides what other sandboxes are shown, so it counts only where nobody but the user (or root)
-    /// can have written it. No sandbox is ever given this directory to write: see `crate::launch`.
     fn read(fingerprint: &Fingerprint) -> Option<Answer> {
-        let path = file(fingerprint)?;
-        let mut file = crate::files::open(&path, true).ok()?;
-        for meta in [file.metadata().ok()?, std::fs::symlink_metadata(path.parent()?).ok()?] {
-            if meta.uid() != nix::unistd::geteuid().as_raw() || meta.permissions().mode() & 0o022 != 0 {
-                return None;
-            }
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
+        let bytes = kept::read(&name(fingerprint))?;
         let (entry, harness) = split_line(&bytes)?;
         let mut entry: Entry = serde_json::from_slice(entry).ok()?;
         if let Answer::Is(python) = &mut entry.answer {
@@ -432,40 +435,19 @@ mod cache {
     }
 
     fn write(fingerprint: &Fingerprint, answer: &Answer) -> Option<()> {
-        let path = file(fingerprint)?;
-        let dir = path.parent()?;
-        std::fs::create_dir_all(dir).ok()?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).ok()?;
         let entry = Entry { made_by: made_by(), fingerprint: fingerprint.clone(), answer: answer.clone() };
         let mut bytes = serde_json::to_vec(&entry).ok()?;
         bytes.push(b'\n');
         if let Answer::Is(python) = answer {
             bytes.extend_from_slice(&python.harness);
         }
-        crate::files::replace(&path, &bytes).ok()
+        kept::write(&name(fingerprint), &bytes)
     }
 
-    fn file(fingerprint: &Fingerprint) -> Option<PathBuf> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        // The name only finds the entry; the whole fingerprint is compared.
-        (&fingerprint.found, &fingerprint.picked_by).hash(&mut hasher);
-        Some(dirs().next()?.join(format!("python-{:016x}", hasher.finish())))
+    /// The name only finds the entry; the whole fingerprint is compared.
+    fn name(fingerprint: &Fingerprint) -> String {
+        kept::name("python", &(&fingerprint.found, &fingerprint.picked_by))
     }
-
-    /// `$XDG_CACHE_HOME/python-ipc-bun`, by default `~/.cache/python-ipc-bun`; first the one that is used.
-    pub fn dirs() -> impl Iterator<Item = PathBuf> {
-        let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        named.into_iter().chain(home).filter(|path| path.is_absolute()).map(|path| path.join("python-ipc-bun"))
-    }
-}
-
-/// Where answers are kept on disk, now or with another environment: for whoever must keep sandboxes away from it. Made
-/// where they are missing, since only what exists can be hidden.
-pub fn cache_dirs() -> Vec<PathBuf> {
-    let made = |dir: &PathBuf| dir.is_dir() || std::fs::create_dir_all(dir).is_ok();
-    cache::dirs().filter(made).collect()
 }
 
 #[cfg(test)]
@@ -592,7 +574,7 @@ mod tests {
         std::fs::write(&library, "1").unwrap();
         let states = [&library, &config].map(|path| State::of(path));
         let text = r#"{"executable":"/p","version":[3,9,0],"loader":"","prefixes":[],"stdlib":[],"site":[],
-            "libraries":[],"configs":[],"decided_by":[]}"#;
+            "libraries":[],"loaded":[],"configs":[],"decided_by":[]}"#;
         let python = Python { states: states.to_vec(), ..serde_json::from_str(text).unwrap() };
         let answer = Answer::Is(Box::new(python));
         assert!(answer.holds());

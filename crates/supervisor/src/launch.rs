@@ -11,25 +11,30 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
-use buntime_policy::{
-    Action, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
-};
+use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target, is_reserved_env};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
-use buntime_sandbox::plan::{Access, ExecGate, Identity, Plan, SeccompPlan, Worker};
-use buntime_sandbox::view::{self, Grant, Guarded, HARNESS, HOME, Origin, POLICY_COPY, Scaffold};
+use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
+use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
+use crate::code::Code;
 use crate::config::{self, SandboxConfig};
 use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
+use crate::kept;
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
+use crate::programs::Policies;
+use crate::tree::{self, FileTree};
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
 const PRIVATE_TMP: u64 = 64 << 20;
+
+/// Where the worker finds commands, unless it is given another PATH.
+const WORKER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What is in force for one supervisor, settled before anything starts.
 pub struct Settled {
@@ -153,18 +158,30 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
-    let grants = grants(options, settled, python)?;
-    write_active(options, settled, &grants)?;
+    let files = FileTree::of(&settled.stack)?;
+    let mut grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
     let everything = allows_everything(&settled.stack);
-    let writes = grants.iter().any(|grant| grant.access.write);
+    let policies = Policies::new(&settled.stack, path_of_worker(options, &settled.stack));
+    let code = if options.sandbox_enabled { Some(Code::find(&policies, Some(python))?) } else { None };
+    if let Some(code) = &code {
+        code.check()?;
+        grants.extend(code.grants()?);
+    }
+    write_active(options, settled, &files)?;
+    let writes = files.writable().next().is_some();
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
-        masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { guarded(settled, python) },
+        masked: if writes { kept::cache_dirs() } else { Vec::new() },
+        guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &settled.decided_by) },
     };
-    let view = view::build(&grants, &scaffold).map_err(|error| Error::setup("ERR_BUNTIME_VIEW", error.to_string()))?;
+    let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
+    view.notes.splice(0..0, files.notes);
+    if let Some(code) = &code {
+        view.notes.extend(code.programs.notes.iter().cloned());
+        code.apply(&mut view.tree, &mut view.landlock)?;
+    }
 
     let mut set_up = SetUp::default();
     for arg in &options.args {
@@ -176,11 +193,23 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     for path in &view.writable {
         set_up.writable(path.as_os_str().as_encoded_bytes());
     }
+    for path in &view.hidden {
+        set_up.masked(path.as_os_str().as_encoded_bytes());
+    }
     for path in &view.stand_ins {
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
     }
+    for path in code.iter().flat_map(Code::programs) {
+        set_up.program(path.as_os_str().as_encoded_bytes());
+    }
     let kernel = options.sandbox_enabled;
-    set_up.layers(Layers { kernel, read_all: everything, write_all: everything, net: !kernel, exec: everything });
+    set_up.layers(Layers {
+        kernel,
+        read_all: everything,
+        write_all: everything,
+        net: !kernel,
+        exec: policies.all_programs(),
+    });
     let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;
     let harness = sys::sealed_memfd(c"buntime-harness", &python.harness).map_err(call)?;
     let policy_file = sys::sealed_memfd(c"buntime-policy", policy.as_bytes()).map_err(call)?;
@@ -205,6 +234,10 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         (format!("/proc/self/fd/{first}"), format!("/proc/self/fd/{}", first + 1))
     };
 
+    let runs_programs = code.as_ref().is_none_or(Code::runs_programs);
+    let copies = code.as_ref().and_then(Code::copies);
+    let copies = copies.map(|content| sys::sealed_memfd(c"buntime-copies", &content).map_err(call)).transpose()?;
+
     let identity = identity()?;
     let argv: Vec<OsString> = [
         python.executable.clone().into_os_string(),
@@ -224,7 +257,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         landlock: view.landlock,
         seccomp: SeccompPlan {
             deny: settled.stack.normalized().anti_escape.deny_syscalls,
-            exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
+            exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -237,7 +270,12 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
     let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
 
-    let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds { plan: plan.as_fd(), harness: harness.as_fd(), worker: worker_fds };
+    let fds: LaunchFds<BorrowedFd<'_>> = LaunchFds {
+        plan: plan.as_fd(),
+        harness: harness.as_fd(),
+        copies: copies.as_ref().map_or(harness.as_fd(), AsFd::as_fd),
+        worker: worker_fds,
+    };
     helper.launch(fds).map_err(|error| {
         Error::setup("ERR_BUNTIME_HELPER", format!("buntime-init ended before it was told anything: {error}"))
     })?;
@@ -258,14 +296,14 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 }
 
 /// The policy in force and its metadata, where the caller wants them written.
-fn write_active(options: &Options, settled: &Settled, grants: &[Grant]) -> Result<(), Error> {
+fn write_active(options: &Options, settled: &Settled, tree: &FileTree) -> Result<(), Error> {
     let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
         let Some(path) = path else { return Ok(()) };
         let path = settled.cwd.join(path);
         let written = || {
             let text = value.map_err(io::Error::other)?;
             let name = path.file_name().ok_or_else(|| io::Error::other("expected the name of a file"))?;
-            files::replace_in(&view::directory_of_host(&path, grants)?, name, text.as_bytes())
+            files::replace_in(&view::directory_of_host(&path, &tree.policy.regions)?, name, text.as_bytes())
         };
         written().map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
     };
@@ -273,47 +311,25 @@ fn write_active(options: &Options, settled: &Settled, grants: &[Grant]) -> Resul
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
 }
 
-/// What a write grant shall not reach: what runs outside the sandbox, and what says what the next run may do.
-fn guarded(settled: &Settled, python: &Python) -> Vec<Guarded> {
-    let guard = |why: &'static str| move |path: PathBuf| Guarded { path, why };
-    let programs = python.guarded().chain(own_programs()).map(guard("is run outside the sandbox"));
-    programs.chain(settled.decided_by.iter().cloned().map(guard("decides what a sandbox may do"))).collect()
-}
-
-/// What the sandbox shows: the runtime, what the policy allows, and the script.
-fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<Grant>, Error> {
-    let mut grants = python.grants();
-    let mut grant = |path: PathBuf, access: Access| {
-        grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
-    };
-    for rule in settled.stack.rules().filter(|rule| rule.action == Action::Allow) {
-        match &rule.target {
-            Target::Fs { path, perms } => {
-                let has = |group: &[_]| group.iter().all(|perm| perms.contains(perm));
-                let access = Access { read: has(READ_PERMS), write: has(WRITE_PERMS), execute: false };
-                grant(PathBuf::from(path.to_string()), access);
-            }
-            Target::Everything => {
-                grant(PathBuf::from("/"), Access { read: true, write: true, execute: true });
-            }
-            _ => {}
-        }
-    }
-    if let Some(entry) = &options.entry {
-        grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
-    }
-    Ok(grants)
-}
-
 fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
+}
+
+/// The PATH that the worker will have, by which it finds commands.
+pub fn path_of_worker(options: &Options, stack: &PolicyStack) -> OsString {
+    let given = options.env.iter().find(|(name, _)| name.as_str() == "PATH").map(|(_, value)| OsString::from(value));
+    let of_host = || {
+        let allowed = Query::env("PATH").is_ok_and(|query| stack.decide(&query).allowed);
+        std::env::var_os("PATH").filter(|_| allowed)
+    };
+    given.or_else(of_host).unwrap_or_else(|| WORKER_PATH.into())
 }
 
 /// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the
 /// caller gave by value.
 fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Result<Vec<Bytes>, Error> {
     let mut values: BTreeMap<OsString, OsString> = BTreeMap::new();
-    let constants = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+    let constants = [("PATH", WORKER_PATH), ("HOME", HOME), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
     values.extend(constants.map(|(name, value)| (name.into(), value.into())));
     for (name, value) in std::env::vars_os() {
         let allowed = name.to_str().is_some_and(|name| {

@@ -5,8 +5,11 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod closure;
+mod code;
 mod config;
 mod denials;
+mod elf;
 mod error;
 mod event;
 mod executions;
@@ -14,18 +17,23 @@ mod explain;
 mod files;
 mod inbound;
 mod interpreter;
+mod kept;
 mod launch;
+mod libraries;
 mod options;
 mod output;
+mod overlays;
 mod policies;
 mod probe;
 mod process;
+mod programs;
 mod queue;
 #[allow(unsafe_code, reason = "registering a descriptor asks for a promise about its owner")]
 mod readable;
 mod setup_error;
 mod supervisor;
 mod threads;
+mod tree;
 mod watch;
 mod worker;
 

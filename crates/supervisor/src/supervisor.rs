@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Enforcement, Event, EventSink, Phase, WorkerState};
 use crate::inbound::Inlet;
 use crate::options::{Options, Run, SHM_SIZE_RANGE};
+use crate::overlays::Overlays;
 use crate::queue::{Queue, Wire};
 use crate::watch::Watch;
 use crate::{threads, worker};
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     /// Executions that `run` took.
     pub accepted: u32,
     pub stdin: Option<OwnedFd>,
+    /// What of the worker's file tree is to look at the host again before each execution.
+    pub overlays: Overlays,
     pub commands: Option<mpsc::UnboundedSender<Command>>,
     pub snapshot: Snapshot,
 }
@@ -153,6 +156,7 @@ impl Supervisor {
             lie: None,
             accepted: 0,
             stdin: None,
+            overlays: Overlays::default(),
             commands: None,
             snapshot: Snapshot {
                 policy: None,
@@ -208,6 +212,7 @@ impl Supervisor {
             return Ok(None);
         }
         shared.queue.push(run, entry)?;
+        shared.overlays.refresh();
         shared.accepted += 1;
         let inlet = shared.inlet.clone().filter(|_| watched);
         let watch = inlet.map(|inlet| Watch::new(self.core.clone(), inlet));

@@ -22,6 +22,7 @@ use crate::inbound::{Inbound, Inlet};
 use crate::interpreter::Found;
 use crate::launch::{self, Launched, Settled};
 use crate::output::Outputs;
+use crate::overlays::Overlays;
 use crate::process::{self, Sampler};
 use crate::queue::Wire;
 use crate::readable::Readable;
@@ -77,6 +78,7 @@ fn finish(core: &Core, batch: Vec<Event>, ended: Ended) {
     shared.life = Life::Over(ended);
     shared.wire = None;
     shared.inlet = None;
+    shared.overlays = Overlays::default();
     shared.stdin = None;
     shared.commands = None;
 }
@@ -593,6 +595,7 @@ impl Live {
             FromHelper::Listener => {
                 self.listener = fds.into_iter().next().and_then(|fd| Readable::new(fd).ok());
             }
+            FromHelper::Overlays => self.core.shared().overlays = Overlays::new(fds),
             FromHelper::Built(built) => self.built = built,
             FromHelper::Ended(end) => {
                 self.end.get_or_insert(end);

@@ -1,4 +1,4 @@
-use buntime_policy::{PermissionKind, Proto, Query};
+use buntime_policy::{FsPerm, PermissionKind, Proto, Query};
 use serde_json::json;
 
 use crate::stack;
@@ -189,4 +189,52 @@ fn a_decision_as_json() {
         serde_json::to_value(decision).unwrap(),
         json!({"allowed": false, "action": "deny", "rule": null, "source": "default"})
     );
+}
+
+#[test]
+fn what_is_hidden_is_not_written_unless_a_rule_names_it() {
+    for (flags, file, question, expected) in [
+        ("--allow-read=/d --allow-write=/d --deny-read=/d/k", "", "write /d/k", "deny by --deny-read=/d/k"),
+        ("--allow-read=/d --allow-write=/d --deny-read=/d/k", "", "write /d/k/x", "deny by --deny-read=/d/k"),
+        ("--allow-read=/d --allow-write=/d --deny-read=/d/k", "", "write /d/l", "allow by --allow-write=/d"),
+        ("--allow-write=/d/k --deny-read=/d/k", "", "write /d/k/x", "allow by --allow-write=/d/k"),
+        ("--allow-write=/d/k/x --deny-read=/d/k", "", "write /d/k/x", "allow by --allow-write=/d/k/x"),
+        ("--allow-write=/d/k/x --deny-read=/d/k", "", "write /d/k/y", "deny by default"),
+        ("--allow-write=/d --deny-read", "", "write /d/k", "allow by --allow-write=/d"),
+        ("--allow-write --deny-read", "", "write /d/k", "allow by --allow-write"),
+        ("--allow-write=/d --deny-read=/d/*.k", "", "write /d/a.k", "deny by --deny-read=/d/*.k"),
+        ("--allow-all --deny-read=/d", "", "write /d/k", "deny by --deny-read=/d"),
+        ("--allow-all --deny-read", "", "write /d/k", "allow by --allow-all"),
+        ("--deny-read=/d", r#""defaults": {"fs": "allow"}"#, "write /d/k", "deny by --deny-read=/d"),
+        ("--deny-read", r#""defaults": {"fs": "allow"}"#, "write /d/k", "allow by default"),
+        // One reading right is left, and nothing hidden.
+        (
+            "--allow-write=/d",
+            r#""fs": {"rules": [{"action": "deny", "path": "/d/k", "perms": ["read_dir"]}]}"#,
+            "write /d/k",
+            "allow by --allow-write=/d",
+        ),
+        // Lifted for reading, lifted for this.
+        (
+            "--allow-write=/d --allow-read=/d/k",
+            r#""fs": {"rules": [{"action": "deny", "path": "/d/k", "perms": ["read_file", "read_dir"]}]}"#,
+            "write /d/k",
+            "allow by --allow-write=/d",
+        ),
+    ] {
+        assert_eq!(ask(flags, "", file, question), expected, "{flags} {file}: {question}");
+    }
+}
+
+#[test]
+fn all_rights_over_a_path_are_decided_as_one_by_one() {
+    let stack = stack("--allow-read=/d --allow-write=/d --deny-read=/d/k --deny-write=/d/w", "", "");
+    for path in ["/", "/d", "/d/k", "/d/k/x", "/d/w", "/e"] {
+        let rights = stack.fs_rights(path.as_ref());
+        for &perm in FsPerm::ALL {
+            let decision = stack.decide(&Query::fs(path, perm).unwrap());
+            assert_eq!(rights.allowed.contains(&perm), decision.allowed, "{path} {perm}");
+            assert_eq!(rights.denied.contains(&perm), !decision.allowed && decision.rule.is_some(), "{path} {perm}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use landlock::{
 
 use super::{During, Result, failure};
 use crate::message::{Failure, Step};
-use crate::plan::{Access, LandlockRule};
+use crate::plan::{LandlockRule, Rights};
 use crate::sys;
 
 /// A file that no rule covers: that it cannot be opened shows that the rules hold.
@@ -36,7 +36,10 @@ pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
     let mut ruleset = ruleset.create().map_err(fail)?;
     for rule in rules {
         let place = sys::open_place(None, &rule.path.0).during(Step::Landlock)?;
-        let access = rights(abi, rule.access, is_directory(&place)?);
+        let access = access(abi, rule.rights, is_directory(&place)?);
+        if access.is_empty() {
+            continue;
+        }
         ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(fail)?;
     }
     let status = ruleset.restrict_self().map_err(fail)?;
@@ -62,19 +65,24 @@ fn is_directory(place: &OwnedFd) -> Result<bool> {
     Ok(mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
-/// The kernel's rights for an access. A rule on a file may name only what files have.
-fn rights(abi: ABI, access: Access, directory: bool) -> BitFlags<AccessFs> {
-    let mut rights = BitFlags::empty();
-    if access.read {
-        rights |= AccessFs::ReadFile | AccessFs::ReadDir;
-    }
-    if access.write {
-        // Never IOCTL_DEV, which `from_write` has: no device here needs an ioctl.
-        rights |= AccessFs::from_write(abi) & !BitFlags::from(AccessFs::IoctlDev);
-        rights &= !BitFlags::from(AccessFs::MakeChar) & !BitFlags::from(AccessFs::MakeBlock);
-    }
-    if access.execute {
-        rights |= AccessFs::Execute;
-    }
-    if directory { rights } else { rights & AccessFs::from_file(abi) }
+/// The kernel's rights, of those that its ABI has. A rule on a file may name only what files have.
+fn access(abi: ABI, rights: Rights, directory: bool) -> BitFlags<AccessFs> {
+    // Never IOCTL_DEV: no device here needs an ioctl. Devices are made by nobody.
+    let kernel = |right: Rights| match right {
+        Rights::READ_FILE => AccessFs::ReadFile.into(),
+        Rights::READ_DIR => AccessFs::ReadDir.into(),
+        Rights::WRITE_FILE => AccessFs::WriteFile | AccessFs::Truncate,
+        Rights::WRITE_DIR => AccessFs::Refer.into(),
+        Rights::REMOVE_DIR => AccessFs::RemoveDir.into(),
+        Rights::REMOVE_FILE => AccessFs::RemoveFile.into(),
+        Rights::MAKE_DIR => AccessFs::MakeDir.into(),
+        Rights::MAKE_REG => AccessFs::MakeReg.into(),
+        Rights::MAKE_SOCK => AccessFs::MakeSock.into(),
+        Rights::MAKE_FIFO => AccessFs::MakeFifo.into(),
+        Rights::MAKE_SYM => AccessFs::MakeSym.into(),
+        Rights::EXECUTE => AccessFs::Execute.into(),
+        _ => BitFlags::empty(),
+    };
+    let all = rights.each().fold(BitFlags::empty(), |all, right| all | kernel(right)) & AccessFs::from_all(abi);
+    if directory { all } else { all & AccessFs::from_file(abi) }
 }

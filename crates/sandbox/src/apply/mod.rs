@@ -4,11 +4,13 @@
 //! ids, idmapped mounts), then waits. The *inner* one is PID 1 of the sandbox: it builds everything, gives up all
 //! privilege, starts the worker and stays as its init.
 
+mod copies;
 mod gate;
 mod idmap;
 mod init;
 mod landlock;
 mod mounts;
+mod overlays;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -131,7 +133,12 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     become_worker_id(plan.identity, foreign)?;
 
     // The file tree.
-    mounts::build_root(&plan, sources, fds.harness.as_fd())?;
+    let overlays = mounts::build_root(&plan, sources, &fds, &mut notes)?;
+    if !overlays.is_empty() {
+        let handles: Vec<BorrowedFd<'_>> = overlays.iter().map(AsFd::as_fd).collect();
+        helper.send_overlays(&handles).map_err(sending(Step::Mounts, "Overlays"))?;
+    }
+    drop(overlays);
     if let Some(network) = network {
         let made = network.join().map_err(|_| failure(Step::Network, "the thread that makes the network panicked"))?;
         sys::enter_network(made.during(Step::Network)?.as_fd()).during(Step::Network)?;
