@@ -9,6 +9,7 @@
 //! mounts cannot say.
 
 mod carve;
+mod overlay;
 mod resolve;
 mod scaffold;
 #[cfg(test)]
@@ -16,10 +17,8 @@ mod tests;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::Bytes;
@@ -34,9 +33,6 @@ use tree::{Shown, Tree};
 
 /// These are never the host's, whatever is granted.
 const OWN_TREES: [&str; 4] = ["/proc", "/sys", "/dev", OWN_DIR];
-
-/// Most directories that are covered by overlays: each costs a mount, and a refresh before each execution.
-const MAX_OVERLAYS: usize = 32;
 
 /// True for what is the sandbox's own and never the host's.
 pub fn is_own(path: &Path) -> bool {
@@ -445,64 +441,6 @@ impl Builder {
         places
     }
 
-    /// Overlays over the smallest directories that hold what is denied, where the worker may not write: for the host may, and
-    /// a mask goes away with the file that it covers. Names that do not exist can be denied there alone.
-    fn overlay(&mut self, tree: &mut Tree, places: &[Place], missing: &[Missing]) -> Result<(), ViewError> {
-        let mut wanted: BTreeMap<PathBuf, Vec<Bytes>> = BTreeMap::new();
-        for (path, _) in tree.binds.iter().filter(|(_, shown)| shown.hidden) {
-            let Some(directory) = path.parent() else { continue };
-            if tree.nearest(directory).is_some_and(|nearest| nearest.is_there() && !nearest.writable) {
-                wanted.entry(directory.to_owned()).or_default();
-            }
-        }
-        for Missing { path, allowed, rule } in missing {
-            let nearest = places.iter().rev().find(|place| path.starts_with(&place.path));
-            let lost = nearest.map_or(Rights::NONE, |place| place.in_force().without(*allowed));
-            let (Some(directory), Some(name)) = (path.parent().filter(|_| !lost.is_none()), path.file_name()) else {
-                continue;
-            };
-            if tree.nearest(directory).is_some_and(|nearest| nearest.writable) {
-                return refused(format!(
-                    "{rule}: {} does not exist, and {lost} is allowed where the worker may make it; a name that does \
-                     not exist cannot be denied there: create it first, deny its directory, or grant the directories \
-                     beside it",
-                    path.display(),
-                ));
-            }
-            wanted.entry(directory.to_owned()).or_default().push(Bytes::from(name));
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mounts = mount_points()?;
-        for (number, (directory, absent)) in wanted.into_iter().enumerate() {
-            let why = if mounts.iter().any(|mount| mount.starts_with(&directory) && *mount != directory) {
-                "other file systems are mounted below it"
-            } else if number >= MAX_OVERLAYS {
-                "too many directories hold something denied"
-            } else {
-                let shown = tree.nearest(&directory).unwrap_or_default();
-                tree.binds.entry(directory.clone()).or_insert(Shown { directory: true, ..shown });
-                tree.overlays.insert(directory, absent);
-                continue;
-            };
-            let dir = directory.display();
-            match absent.first() {
-                None => {
-                    let holds = format!("what is denied in {dir} holds until the host puts another file in its place");
-                    self.view.notes.push(format!("{holds}: {why}"));
-                }
-                Some(name) => {
-                    return refused(format!(
-                        "{} does not exist in {dir}, and cannot be denied there: {why}; create it first, or deny {dir}",
-                        name.as_path().display(),
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A symlink that the worker may write is the worker's to point elsewhere, for the next run to follow.
     fn refuse_links_of_the_worker(&self, tree: &Tree) -> Result<(), ViewError> {
         for (link, by) in &self.followed {
@@ -622,34 +560,6 @@ impl Builder {
             }
         }
     }
-}
-
-/// The mount points below the directories of the host, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
-fn mount_points() -> io::Result<Vec<PathBuf>> {
-    let text = std::fs::read("/proc/self/mountinfo")?;
-    let lines = text.split(|byte| *byte == b'\n');
-    let field = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
-    Ok(lines.filter_map(field).collect())
-}
-
-/// Blanks, line breaks and backslashes are written as three octal digits.
-fn unescaped(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = field;
-    while let [first, after @ ..] = rest {
-        let digits = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// What is kept from the worker must not be reached through a symlink that the worker may point elsewhere.

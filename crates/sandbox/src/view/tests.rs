@@ -420,9 +420,3 @@ fn overlays_lie_over_the_smallest_read_only_directories_with_something_denied() 
     assert_eq!(overlays(&view), [(dir.join("in"), vec![]), (dir.join("in/open"), vec![])]);
     assert_eq!(masks(&view).len(), 4);
 }
-
-#[test]
-fn mount_points_are_read_whatever_their_names() {
-    assert_eq!(unescaped(br"/a\040b\134c\0"), PathBuf::from("/a b\\c\\0"));
-    assert!(mount_points().unwrap().contains(&PathBuf::from("/proc")));
-}
