@@ -103,6 +103,12 @@ export interface SandboxConfig {
   resources: {
     /** MB */ memory_limit: number;
     /** percent of one core */ cpu_limit: number;
+    max_pids?: number;
+    max_open_files?: number;
+    /** MB */ max_file_size?: number;
+    /** MB that the private /tmp of `allow_write` holds; 64 by default */ tmpfs_size?: number;
+    /** of one execution */ max_output_bytes?: number;
+    /** for one execution */ timeout_ms?: number;
   };
 }
 

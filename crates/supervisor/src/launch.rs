@@ -28,8 +28,8 @@ use crate::interpreter::{self, Found, Python};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, PolicySet, Stacked};
 
-/// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
-const PRIVATE_TMP: u64 = 64 << 20;
+/// Size of the private `/tmp` that `filesystem.allow_write` asks for, in MB, where `resources.tmpfs_size` says nothing.
+const PRIVATE_TMP: f64 = 64.0;
 
 /// What is in force for one supervisor, settled before anything starts.
 pub struct Settled {
@@ -179,10 +179,13 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let grants = grants(options, settled, python)?;
     let everything = allows_everything(&settled.stack);
     let writes = grants.iter().any(|grant| grant.access.write);
+    let private_tmp = settled.config.resources.tmpfs_size.unwrap_or(PRIVATE_TMP) * f64::from(1 << 20);
+    // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the greatest.
+    let private_tmp = (private_tmp as u64).max(4096);
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
-        private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
+        private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { interpreter::cache_dirs() } else { Vec::new() },
         guarded: if everything { Vec::new() } else { guarded(settled, python) },
     };
