@@ -159,6 +159,30 @@ test("the files of the policy in force follow it", timeout, async () => {
   await recorder.supervisor.stop();
 });
 
+test("a variable that the next policy does not allow is nowhere in the memory of the next worker", timeout, async () => {
+  process.env.LIFECYCLE_TOKEN = "secret-of-the-host";
+  try {
+    const recorder = await started();
+    const allows = (name) => ({ policies: [{ version: 1, env: { rules: [{ action: "allow", name }] } }] });
+    const finds = `
+import os, re
+memory = os.open("/proc/self/mem", os.O_RDONLY)
+found = False
+for start, end in re.findall(r"^(\\w+)-(\\w+) r", open("/proc/self/maps").read(), re.MULTILINE):
+    try: found |= re.search(b"secret-[o]f-the-host", os.pread(memory, int(end, 16) - int(start, 16), int(start, 16))) is not None
+    except (OSError, OverflowError): pass
+print(found)
+`;
+    await recorder.supervisor.applyPolicySet(allows("LIFECYCLE_TOKEN"));
+    assert.equal(await says(recorder, finds), "True\n", "the control: it is found where it is allowed");
+    await recorder.supervisor.applyPolicySet(allows("LIFECYCLE_OTHER"));
+    assert.equal(await says(recorder, finds), "False\n");
+    await recorder.supervisor.stop();
+  } finally {
+    delete process.env.LIFECYCLE_TOKEN;
+  }
+});
+
 test("nothing of the old sandbox is left when the new policy holds", timeout, async () => {
   const { directory, file } = place();
   const beat = path.join(directory, "beat");
