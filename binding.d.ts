@@ -26,6 +26,9 @@ export declare class Supervisor {
   /** True when there are events to take, of which no wake-up tells. */
   unwatch(): boolean
   interrupt(): Promise<{ stateLost: boolean }>
+  restartWorker(): Promise<void>
+  /** Resolves with the metadata of the policies that are in force then. */
+  applyPolicySet(set: unknown, source: unknown): Promise<object>
   /** Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes. */
   stop(graceMs?: number | undefined | null): Promise<void>
   snapshot(): object

@@ -63,6 +63,18 @@ export class Supervisor {
    * there is neither. Resolves when that execution has ended, or after 2 s when it goes on all the same.
    */
   interrupt(): Promise<{ stateLost: boolean }>;
+  /**
+   * A fresh worker under the same policy: its globals are new. Code that waits is executed by it; what the old one was
+   * handed before has two seconds to end. Rejects, and leaves the old one as it is, when there can be no new one.
+   */
+  restartWorker(): Promise<void>;
+  /**
+   * Puts these policies, merged, in the place of the policy file, in a sandbox of their own; `permissions` stay above
+   * them. The old sandbox and its policy hold until the new one is ready; code is then treated as by restartWorker().
+   * Rejects and changes nothing when the policies cannot be read or enforced. Relative paths start from the worker's
+   * working directory. `source` (default "apply") is for the metadata.
+   */
+  applyPolicySet(set: { policies: Policy[]; policyKeys?: string[] }, source?: "run" | "apply"): Promise<PolicySetMeta>;
   getSnapshot(): Snapshot;
   /** Let the process end although the sandbox runs; and take that back. */
   unref(): void;
@@ -91,6 +103,12 @@ export interface SandboxConfig {
   resources: {
     /** MB */ memory_limit: number;
     /** percent of one core */ cpu_limit: number;
+    max_pids?: number;
+    max_open_files?: number;
+    /** MB */ max_file_size?: number;
+    /** MB that the private /tmp of `allow_write` holds; 64 by default */ tmpfs_size?: number;
+    /** of one execution */ max_output_bytes?: number;
+    /** for one execution */ timeout_ms?: number;
   };
 }
 
@@ -102,6 +120,7 @@ export type SupervisorEvent =
   | { type: "error"; data: string }
   | { type: "state"; data: WorkerState }
   | { type: "policy-loaded"; data: NormalizedPolicy }
+  | { type: "policy-set-loaded"; data: PolicySetMeta }
   | { type: "config-loaded"; data: SandboxConfig }
   | { type: "memory"; data: MemoryStats }
   | { type: "enforcement"; data: Enforcement }
@@ -111,7 +130,7 @@ export type SupervisorEvent =
 export type WorkerPhase =
   | "starting" | "ready"
   | "code_received" | "exec_start" | "exec_end" | "exception" | "interrupted"
-  | "killed" | "stopped";
+  | "restarting" | "killed" | "stopped";
 export type Outcome = "ok" | "exception" | "exit" | "signal" | "protocol" | "cancelled";
 export interface WorkerState {
   worker: WorkerPhase;

@@ -172,6 +172,26 @@ class Supervisor {
     return guardAsync(() => this.#native.interrupt());
   }
 
+  async restartWorker() {
+    await this.#change(() => this.#native.restartWorker());
+  }
+
+  async applyPolicySet(set, source) {
+    return this.#change(() => this.#native.applyPolicySet(set, source));
+  }
+
+  /** Another sandbox takes over; resolves when its first events have been dispatched. */
+  async #change(call) {
+    if (this.#life !== "started") {
+      throw new SandboxError(`the worker cannot be replaced: the supervisor has ${this.#life === "new" ? "not started yet" : "ended"}`, {
+        code: "ERR_BUNTIME_STATE",
+      });
+    }
+    const changed = await guardAsync(call);
+    if (this.#life === "started") this.#dispatch(this.#native.takeEvents());
+    return changed;
+  }
+
   async stop(options) {
     const graceMs = graceOf(options);
     if (this.#life === "started") {

@@ -143,6 +143,23 @@ test("a config.json that was found and is broken is told of and left alone", tim
   assert.ok(recorder.data("warn").some((text) => text.includes("config.json")), JSON.stringify(recorder.data("warn")));
 });
 
+test("a config.json that was found, and not named, does not turn the sandbox off", timeout, async () => {
+  const cwd = temporaryDirectory();
+  writeFileSync(path.join(cwd, "config.json"), JSON.stringify({ security: { mode: "monitor" } }));
+  const { recorder, stdout } = await execute("try: open('/etc/hostname')\nexcept OSError: print('denied')", { cwd });
+  assert.equal(stdout, "denied\n");
+  assert.equal(recorder.data("config-loaded")[0].security.mode, "strict");
+  assert.ok(recorder.data("warn").some((text) => /config\.json: security\.mode = "monitor"/.test(text)), JSON.stringify(recorder.data("warn")));
+});
+
+test("resources.tmpfs_size is the size of the private /tmp", timeout, async () => {
+  const code = "try: open('/tmp/x', 'wb').write(bytes(3 << 20)); print('written')\nexcept OSError as error: print(error.strerror)";
+  const withSize = async (tmpfs_size) => (await execute(code, {}, { filesystem: { allow_write: true }, resources: { tmpfs_size } })).stdout;
+  assert.equal(await withSize(4), "written\n");
+  assert.equal(await withSize(2), "No space left on device\n");
+  assert.equal(await withSize(1e-9), "No space left on device\n");
+});
+
 test("start rejects an override that is no configuration", timeout, async () => {
   for (const override of [{ resources: { memroy_limit: 1 } }, { security: { mode: "lax" } }, "strict", [1]]) {
     await assert.rejects(new Supervisor().start(override), PolicyError, JSON.stringify(override));

@@ -1,4 +1,5 @@
-// Two hundred supervisors, one after the other in one process, leave nothing behind; nor do these tests.
+// Two hundred supervisors, one after the other in one process, leave nothing behind, nor do as many changes of a policy; nor
+// do these tests.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import test from "node:test";
@@ -9,11 +10,9 @@ import { eventually, root, spawnHost } from "./support/index.mjs";
 const COUNT = 200;
 const MEGABYTE = 1024 * 1024;
 
-test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`, { timeout: 280_000 }, async (t) => {
-  const host = spawnHost(`
-    import { readdirSync } from "node:fs";
-    import { setTimeout as sleep } from "node:timers/promises";
-
+/** What is done so often: each defines `once`. */
+const SUBJECTS = {
+  supervisors: `
     async function once() {
       const supervisor = new Supervisor();
       let text = "";
@@ -23,12 +22,35 @@ test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`
       await supervisor.stop();
       if (text !== "x".repeat(1000) + "\\n") throw new Error("output: " + text);
     }
+    const end = () => {};
+  `,
+  "changes of the policy of one supervisor": `
+    const supervisor = new Supervisor();
+    let text = "";
+    supervisor.onEvent((event) => { if (event.type === "output") text += event.data; });
+    await supervisor.start();
+    async function once() {
+      text = "";
+      supervisor.sendCode("print('x' * 1000)");
+      await supervisor.applyPolicySet({ policies: [{ version: 1, fs: { rules: [{ action: "allow", path: "/etc", perms: ["read_file", "read_dir"] }] } }] });
+      if (text !== "x".repeat(1000) + "\\n") throw new Error("output: " + text);
+    }
+    const end = () => supervisor.stop();
+  `,
+};
+
+for (const [subject, source] of Object.entries(SUBJECTS)) test(`${COUNT} ${subject} leave descriptors, processes, threads, memory and /dev/shm flat`, { timeout: 280_000 }, async (t) => {
+  const host = spawnHost(`
+    import { readFileSync, readdirSync } from "node:fs";
+    import { setTimeout as sleep } from "node:timers/promises";
+    ${source}
 
     async function measure() {
       globalThis.Bun?.gc(true);
       await sleep(300);
       return {
         descriptors: readdirSync("/proc/self/fd").length,
+        processes: readdirSync("/proc/self/task").reduce((n, task) => n + readFileSync("/proc/self/task/" + task + "/children", "utf8").split(" ").length - 1, 0),
         threads: readdirSync("/proc/self/task").length,
         rss: process.memoryUsage.rss(),
         shm: readdirSync("/dev/shm").length,
@@ -39,6 +61,7 @@ test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`
     const before = await measure();
     for (let i = 0; i < ${COUNT}; i++) await once();
     const after = await measure();
+    await end();
     console.log(JSON.stringify({ before, after }));
   `);
   const { code, stdout, stderr } = await host.ended;
@@ -46,6 +69,7 @@ test(`${COUNT} supervisors leave descriptors, threads, memory and /dev/shm flat`
   const { before, after } = JSON.parse(stdout);
   t.diagnostic?.(stdout.trim());
   assert.ok(after.descriptors <= before.descriptors, stdout);
+  assert.ok(after.processes <= before.processes, stdout);
   // Runtimes start and end helpers of their own as they see fit.
   assert.ok(after.threads <= before.threads + 2, stdout);
   assert.ok(after.shm <= before.shm, stdout);

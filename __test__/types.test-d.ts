@@ -9,6 +9,7 @@ import {
   SandboxSetupError,
   type DeepPartial,
   type NormalizedPolicy,
+  type PolicySetMeta,
   type SupervisorEvent,
   type SupervisorOptions,
 } from "python-ipc-bun";
@@ -40,6 +41,9 @@ async function beyond() {
   supervisor.ref();
   const { enforcement, state } = supervisor.getSnapshot();
   console.log(accepted, stateLost, enforcement?.tier, state.worker);
+  await supervisor.restartWorker();
+  const meta: PolicySetMeta = await supervisor.applyPolicySet({ policies: [{ version: 1 }], policyKeys: ["none"] }, "run");
+  console.log(meta.rules.total);
   await supervisor.stop({ graceMs: 0 });
   await supervisor[Symbol.asyncDispose]();
 
@@ -52,6 +56,8 @@ async function beyond() {
         return console.log(event.stream, event.data.length);
       case "memory":
         return console.log(event.data.toWorker.used, event.data.worker.rss);
+      case "policy-set-loaded":
+        return console.log(event.data.policyKeys, event.data.source);
       case "denied":
         return console.log(event.data.kind, event.data.target, event.data.hint?.flag);
     }
@@ -70,6 +76,8 @@ async function beyond() {
   new Supervisor({ workerType: "ruby" });
   // @ts-expect-error: a number of bytes
   new Supervisor({ shmSize: "1mb" });
+  // @ts-expect-error: the start's alone
+  void supervisor.applyPolicySet({ policies: [] }, "boot");
   // @ts-expect-error: not an event
   supervisor.onEvent((event) => event.type === "outptu");
 }

@@ -1,7 +1,7 @@
 // Builds the native files into npm/linux-x64-gnu.
 //
 //   --dev        without optimisation
-//   --generate   also regenerates binding.js and binding.d.ts
+//   --generate   also regenerates binding.js, binding.d.ts and policies/schema.json
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -18,7 +18,10 @@ main(() => {
   mkdirSync(platformDir, { recursive: true });
   buildAddon();
   buildBinaries();
-  if (flags.generate) generateBinding();
+  if (flags.generate) {
+    generateBinding();
+    generateSchema();
+  }
 });
 
 function profile() {
@@ -73,4 +76,10 @@ function generateBinding() {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+function generateSchema() {
+  const schema = capture("cargo", ["run", "--quiet", "-p", "buntime-policy", "--example", "schema", "--target-dir", targetDir]);
+  writeFileSync(path.join(root, "policies", "schema.json"), schema);
+  console.log("generated policies/schema.json");
 }

@@ -245,6 +245,7 @@ fn bytes(event: &Event) -> usize {
         // Once in a sandbox's life, and not of the worker's making.
         Event::Enforcement(enforcement) => serialized(enforcement),
         Event::PolicyLoaded(policy) => serialized(policy),
+        Event::PolicySetLoaded(meta) => serialized(meta),
         Event::ConfigLoaded(config) => serialized(config),
     };
     size_of::<Event>() + held

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use buntime_policy::{Grants, Permissions, Selection, merge_policies as merge, parse_policy};
-use buntime_supervisor::Error;
+use buntime_policy::{Grants, MetaSource, Permissions, Policy, Selection, merge_policies as merge, parse_policy};
+use buntime_supervisor::{Error, PolicySet};
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 use serde_json::Value;
@@ -27,17 +27,48 @@ pub async fn load_policy(path_or_name: String) -> napi::Result<Value> {
 
 #[napi(catch_unwind, ts_return_type = "object")]
 pub fn merge_policies(policies: Unknown<'_>) -> napi::Result<Value> {
-    let Value::Array(policies) = value::plain(policies, "policies")? else {
-        return Err(to_js(invalid_option("policies: expected a list of policies")));
+    let policies = list(value::plain(policies, "policies")?).map_err(to_js)?;
+    Ok(serde_json::to_value(merge(&policies))?)
+}
+
+fn list(policies: Value) -> Result<Vec<Policy>, Error> {
+    let Value::Array(policies) = policies else {
+        return Err(unexpected("policies", &policies, "a list of policies"));
     };
-    let policies = policies
+    policies
         .iter()
         .enumerate()
         // By way of text, which is what the parser reads: its errors then name the place in it.
         .map(|(index, policy)| parse_policy(&policy.to_string(), &format!("policies[{index}]")))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| to_js(Error::policy("ERR_BUNTIME_POLICY", error.to_string())))?;
-    Ok(serde_json::to_value(merge(&policies))?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::policy("ERR_BUNTIME_POLICY", error.to_string()))
+}
+
+/// Reads what `applyPolicySet` takes.
+pub fn set(set: Value, source: Value) -> Result<PolicySet, Error> {
+    let Value::Object(mut map) = set else {
+        return Err(unexpected("set", &set, "an object with a list of policies"));
+    };
+    const KEYS: [&str; 2] = ["policies", "policyKeys"];
+    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(unknown("key of a policy set", key, &KEYS));
+    }
+    let policies = list(map.remove("policies").unwrap_or_default())?;
+    let keys = match map.remove("policyKeys") {
+        None => (0..policies.len()).map(|index| format!("policies[{index}]")).collect(),
+        Some(keys) => strings("policyKeys", keys)?,
+    };
+    if keys.len() != policies.len() {
+        let message = format!("policyKeys has {} names for {} policies", keys.len(), policies.len());
+        return Err(invalid_option(message));
+    }
+    let source = match source {
+        Value::Null => MetaSource::Apply,
+        Value::String(word) if word == "run" => MetaSource::Run,
+        Value::String(word) if word == "apply" => MetaSource::Apply,
+        other => return Err(unexpected("source", &other, r#""run" or "apply""#)),
+    };
+    Ok(PolicySet { policies, keys, source })
 }
 
 const KEYS: [&str; 14] = [

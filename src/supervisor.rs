@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::error::{invalid_option, to_js};
 use crate::listeners::{Listeners, Taken};
-use crate::{event, options, paths, value};
+use crate::{event, options, paths, policy, value};
 
 /// One sandbox, as the facade in `index.js` sees it.
 #[napi]
@@ -101,6 +101,25 @@ impl Supervisor {
     pub fn interrupt<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Value>> {
         let interrupted = self.core.interrupt();
         env.spawn_future(async move { Ok(serde_json::to_value(interrupted.await.map_err(to_js)?)?) })
+    }
+
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn restart_worker<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        let restarted = self.core.restart_worker();
+        env.spawn_future(async move { restarted.await.map_err(to_js) })
+    }
+
+    /// Resolves with the metadata of the policies that are in force then.
+    #[napi(catch_unwind, ts_return_type = "Promise<object>")]
+    pub fn apply_policy_set<'env>(
+        &self,
+        env: &'env Env,
+        set: Unknown<'_>,
+        source: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, Value>> {
+        let set = policy::set(value::plain(set, "set")?, value::plain(source, "source")?).map_err(to_js)?;
+        let applied = self.core.apply_policy_set(set);
+        env.spawn_future(async move { Ok(serde_json::to_value(applied.await.map_err(to_js)?)?) })
     }
 
     /// Resolves when the sandbox is gone. No `graceMs` waits for queued code as long as it takes.

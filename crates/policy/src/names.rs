@@ -58,7 +58,7 @@ impl fmt::Display for EnvName {
 }
 
 /// The calls that `--allow-sys` knows: Deno's, and `os`.
-const SYS_NAMES: &[&str] = &[
+pub(crate) const SYS_NAMES: &[&str] = &[
     "hostname",
     "inspector",
     "os",

@@ -14,21 +14,43 @@ use crate::rule::{Origin, Program, Rule, Target};
 use crate::schema::{Action, DefaultAction, Defaults, FsMode, FsPerm, Plugins, READ_PERMS, WRITE_PERMS};
 use crate::suggest;
 
-const ROOT_KEYS: &[&str] = &[
-    "version",
-    "plugins",
-    "defaults",
-    "fs",
-    "net",
-    "exec",
-    "env",
-    "ffi",
-    "sys",
-    "antiEscape",
-    "audit",
-    "minTier",
-    "rules",
-];
+/// The keys of every object, which `json_schema` describes one by one.
+pub(crate) mod keys {
+    pub(crate) const ROOT: &[&str] = &[
+        "version",
+        "plugins",
+        "defaults",
+        "fs",
+        "net",
+        "exec",
+        "env",
+        "ffi",
+        "sys",
+        "antiEscape",
+        "audit",
+        "minTier",
+        "rules",
+        "$schema",
+    ];
+    pub(crate) const PLUGINS: &[&str] = &["namespaces", "landlock", "seccomp"];
+    pub(crate) const DEFAULTS: &[&str] = &["fs", "net", "exec"];
+    pub(crate) const ANTI_ESCAPE: &[&str] = &["denySyscalls"];
+    pub(crate) const AUDIT: &[&str] = &["enabled", "events"];
+    pub(crate) const KIND: &[&str] = &["rules"];
+    /// Of every rule, besides those of its kind.
+    pub(crate) const RULE: &[&str] = &["action", "locked"];
+    pub(crate) const FS_RULE: &[&str] = &["path", "perms"];
+    pub(crate) const NET_RULE: &[&str] = &["proto", "cidr", "host", "ports"];
+    pub(crate) const EXEC_RULE: &[&str] = &["path", "sha256"];
+    pub(crate) const ENV_RULE: &[&str] = &["name"];
+    pub(crate) const FFI_RULE: &[&str] = &["path"];
+    pub(crate) const SYS_RULE: &[&str] = &["name"];
+    pub(crate) const PORT_RANGE: &[&str] = &["from", "to"];
+    pub(crate) const LISTS: &[&str] = &["fs", "net", "exec"];
+    pub(crate) const LIST_WITH_MODE: &[&str] = &["allow", "deny", "mode"];
+    pub(crate) const LIST: &[&str] = &["allow", "deny"];
+}
+
 const PATH: &str = "a path";
 const NAME: &str = "a name";
 const HOST: &str = "a host name";
@@ -49,14 +71,16 @@ pub fn parse_policy(text: &str, source_name: &str) -> Result<Policy, PolicyError
         other => return Err(version.fail(format!("found {other}, expected 1"))),
     }
 
-    let root = root.object(ROOT_KEYS)?;
+    let root = root.object(keys::ROOT)?;
+    // For editors; it says nothing of what is allowed.
+    root.optional("$schema", |node| node.text("the address of a schema", |_| Ok(())))?;
     let mut rules = Vec::new();
-    read_rules(&root, "fs", &["path", "perms"], &mut rules, fs_rule)?;
-    read_rules(&root, "net", &["proto", "cidr", "host", "ports"], &mut rules, net_rule)?;
-    read_rules(&root, "exec", &["path", "sha256"], &mut rules, exec_rule)?;
-    read_rules(&root, "env", &["name"], &mut rules, env_rule)?;
-    read_rules(&root, "ffi", &["path"], &mut rules, ffi_rule)?;
-    read_rules(&root, "sys", &["name"], &mut rules, sys_rule)?;
+    read_rules(&root, "fs", keys::FS_RULE, &mut rules, fs_rule)?;
+    read_rules(&root, "net", keys::NET_RULE, &mut rules, net_rule)?;
+    read_rules(&root, "exec", keys::EXEC_RULE, &mut rules, exec_rule)?;
+    read_rules(&root, "env", keys::ENV_RULE, &mut rules, env_rule)?;
+    read_rules(&root, "ffi", keys::FFI_RULE, &mut rules, ffi_rule)?;
+    read_rules(&root, "sys", keys::SYS_RULE, &mut rules, sys_rule)?;
     if let Some(lists) = root.get("rules") {
         read_lists(&lists, &mut rules)?;
     }
@@ -66,21 +90,21 @@ pub fn parse_policy(text: &str, source_name: &str) -> Result<Policy, PolicyError
 fn read_settings(root: &Object) -> Result<Settings, PolicyError> {
     let mut settings = Settings::default();
     if let Some(node) = root.get("plugins") {
-        let plugins = node.object(&["namespaces", "landlock", "seccomp"])?;
+        let plugins = node.object(keys::PLUGINS)?;
         let layer = |key| stated(&plugins, key, Node::bool);
         settings.plugins =
             Plugins { namespaces: layer("namespaces")?, landlock: layer("landlock")?, seccomp: layer("seccomp")? };
     }
     if let Some(node) = root.get("defaults") {
-        let defaults = node.object(&["fs", "net", "exec"])?;
+        let defaults = node.object(keys::DEFAULTS)?;
         let kind = |key| stated(&defaults, key, Node::keyword);
         settings.defaults = Defaults { fs: kind("fs")?, net: kind("net")?, exec: kind("exec")? };
     }
     if let Some(node) = root.get("antiEscape") {
-        settings.deny_syscalls = node.object(&["denySyscalls"])?.optional("denySyscalls", syscalls)?;
+        settings.deny_syscalls = node.object(keys::ANTI_ESCAPE)?.optional("denySyscalls", syscalls)?;
     }
     if let Some(node) = root.get("audit") {
-        let audit = node.object(&["enabled", "events"])?;
+        let audit = node.object(keys::AUDIT)?;
         settings.audit_enabled = stated(&audit, "enabled", Node::bool)?;
         settings.audit_events = audit.optional("events", syscalls)?;
     }
@@ -127,13 +151,13 @@ fn read_rules(
     rules: &mut Vec<Rule>,
     target: impl Fn(&Object, Action) -> Result<Target, PolicyError>,
 ) -> Result<(), PolicyError> {
-    let Some(kind) = root.optional(kind, |node| node.object(&["rules"]))? else {
+    let Some(kind) = root.optional(kind, |node| node.object(keys::KIND))? else {
         return Ok(());
     };
     let Some(list) = kind.get("rules") else {
         return Ok(());
     };
-    let known = [&["action"], keys, &["locked"]].concat();
+    let known = [keys::RULE, keys].concat();
     for node in list.list()? {
         let object = node.object(&known)?;
         let action = object.require("action", r#""allow", "warn" or "deny""#)?.keyword()?;
@@ -180,7 +204,7 @@ fn ports(node: &Node) -> Result<Ports, PolicyError> {
     }
     let mut ranges = Vec::new();
     for node in node.list()? {
-        let range = node.object(&["from", "to"])?;
+        let range = node.object(keys::PORT_RANGE)?;
         let port = |key| {
             const PORT: &str = "a port from 0 to 65535";
             let node = range.require(key, PORT)?;
@@ -233,9 +257,9 @@ fn sys_rule(object: &Object, _: Action) -> Result<Target, PolicyError> {
 
 /// The lambda spelling: `{"fs": {"allow": […], "deny": […], "mode": …}, "net": …, "exec": …}`.
 fn read_lists(node: &Node, rules: &mut Vec<Rule>) -> Result<(), PolicyError> {
-    let lists = node.object(&["fs", "net", "exec"])?;
+    let lists = node.object(keys::LISTS)?;
     if let Some(node) = lists.get("fs") {
-        let list = node.object(&["allow", "deny", "mode"])?;
+        let list = node.object(keys::LIST_WITH_MODE)?;
         let perms = match list.optional("mode", Node::keyword)? {
             None | Some(FsMode::Read) => READ_PERMS,
             Some(FsMode::Write) => WRITE_PERMS,
@@ -247,7 +271,7 @@ fn read_lists(node: &Node, rules: &mut Vec<Rule>) -> Result<(), PolicyError> {
         })?;
     }
     if let Some(node) = lists.get("net") {
-        let list = node.object(&["allow", "deny", "mode"])?;
+        let list = node.object(keys::LIST_WITH_MODE)?;
         // A label, and no more: the lists say what is allowed.
         list.optional("mode", Node::keyword::<DefaultAction>)?;
         read_list(&list, rules, HOST, |text, _| {
@@ -255,7 +279,7 @@ fn read_lists(node: &Node, rules: &mut Vec<Rule>) -> Result<(), PolicyError> {
         })?;
     }
     if let Some(node) = lists.get("exec") {
-        let list = node.object(&["allow", "deny"])?;
+        let list = node.object(keys::LIST)?;
         read_list(&list, rules, PATH, |text, _| Ok(Target::Exec { program: Program::parse(text)?, sha256: None }))?;
     }
     Ok(())

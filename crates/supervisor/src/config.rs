@@ -56,6 +56,24 @@ pub struct Resources {
     pub memory_limit: f64,
     /// Percent of one core.
     pub cpu_limit: f64,
+    /// Processes and threads at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pids: Option<u64>,
+    /// Descriptors of one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_open_files: Option<u64>,
+    /// MB that one file may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_file_size: Option<f64>,
+    /// MB that the private `/tmp` of `filesystem.allow_write` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmpfs_size: Option<f64>,
+    /// Of one execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_bytes: Option<u64>,
+    /// For one execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 impl Default for SandboxConfig {
@@ -70,7 +88,16 @@ impl Default for SandboxConfig {
                 rate_limit: 5.0,
             },
             filesystem: Filesystem { allow_write: false },
-            resources: Resources { memory_limit: 64.0, cpu_limit: 50.0 },
+            resources: Resources {
+                memory_limit: 64.0,
+                cpu_limit: 50.0,
+                max_pids: None,
+                max_open_files: None,
+                max_file_size: None,
+                tmpfs_size: None,
+                max_output_bytes: None,
+                timeout_ms: None,
+            },
         }
     }
 }
@@ -86,11 +113,19 @@ pub struct Configured {
     pub file: Option<PathBuf>,
 }
 
+/// A file's object.
+struct Given {
+    file: PathBuf,
+    value: Value,
+    /// By the caller; else it lay in the working directory, where anybody may have put it.
+    named: bool,
+}
+
 /// Reads `path`, or `config.json` in the working directory, or gives the defaults. Broken files are errors.
 pub fn load_config(path: Option<&Path>) -> Result<SandboxConfig, Error> {
     let mut notes = Vec::new();
-    let file = read(path, Path::new("."), &mut notes)?;
-    merge(file, None, notes).map(|loaded| loaded.config)
+    let given = read(path, Path::new("."), &mut notes)?;
+    merge(given, None, notes).map(|loaded| loaded.config)
 }
 
 /// For a start: from `cwd`, with an object merged deeply over it.
@@ -107,12 +142,17 @@ pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Res
     merge(file, over, notes)
 }
 
-fn merge(file: Option<(PathBuf, Value)>, over: Option<&Value>, notes: Vec<String>) -> Result<Configured, Error> {
+fn merge(given: Option<Given>, over: Option<&Value>, notes: Vec<String>) -> Result<Configured, Error> {
     let mut merged = serde_json::to_value(SandboxConfig::default()).unwrap_or_default();
     let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], file: None, notes };
-    if let Some((name, given)) = file {
-        take(&mut merged, &given, &name.display().to_string(), &mut loaded.unsupported)?;
-        loaded.file = Some(name);
+    if let Some(Given { file, mut value, named }) = given {
+        let name = file.display().to_string();
+        if !named && forget_monitor(&mut value) {
+            let note = "security.mode = \"monitor\" has no effect, since the file was found, not named";
+            loaded.notes.push(format!("{name}: {note}: whoever put it there could turn the sandbox off"));
+        }
+        take(&mut merged, &value, &name, &mut loaded.unsupported)?;
+        loaded.file = Some(file);
     }
     if let Some(given) = over {
         take(&mut merged, given, "start(configOverride)", &mut loaded.unsupported)?;
@@ -121,12 +161,24 @@ fn merge(file: Option<(PathBuf, Value)>, over: Option<&Value>, notes: Vec<String
     Ok(loaded)
 }
 
+/// Takes the order to deny nothing out of a configuration. True where it was there.
+fn forget_monitor(value: &mut Value) -> bool {
+    let security = value.get_mut("security").and_then(Value::as_object_mut);
+    security.is_some_and(|keys| {
+        let monitors = keys.get("mode").is_some_and(|mode| mode == "monitor");
+        if monitors {
+            keys.remove("mode");
+        }
+        monitors
+    })
+}
+
 fn bad(message: String) -> Error {
     Error::policy("ERR_BUNTIME_CONFIG", message)
 }
 
 /// The file's object. A `config.json` that was only found, and holds none of our keys, is somebody else's.
-fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Option<(PathBuf, Value)>, Error> {
+fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Option<Given>, Error> {
     let file = cwd.join(path.unwrap_or(Path::new("config.json")));
     let text = match crate::files::read_text(&file, path.is_some()) {
         Ok(text) => text,
@@ -139,7 +191,7 @@ fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Opti
         notes.push(format!("{} holds none of our keys and is left alone", file.display()));
         return Ok(None);
     }
-    Ok(Some((file, value)))
+    Ok(Some(Given { file, value, named: path.is_some() }))
 }
 
 /// The type of a key's value.
@@ -147,6 +199,7 @@ fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Opti
 enum Kind {
     Bool,
     Number,
+    Whole,
     OneOf(&'static [&'static str]),
     Texts,
 }
@@ -164,7 +217,19 @@ const SECTIONS: [(&str, &[(&str, Kind)]); 4] = [
         ],
     ),
     ("filesystem", &[("allow_write", Kind::Bool)]),
-    ("resources", &[("memory_limit", Kind::Number), ("cpu_limit", Kind::Number)]),
+    (
+        "resources",
+        &[
+            ("memory_limit", Kind::Number),
+            ("cpu_limit", Kind::Number),
+            ("max_pids", Kind::Whole),
+            ("max_open_files", Kind::Whole),
+            ("max_file_size", Kind::Number),
+            ("tmpfs_size", Kind::Number),
+            ("max_output_bytes", Kind::Whole),
+            ("timeout_ms", Kind::Whole),
+        ],
+    ),
 ];
 
 /// Checks `given` and merges it over `into`.
@@ -204,6 +269,7 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
     let fits = match kind {
         Kind::Bool => value.is_boolean(),
         Kind::Number => value.as_f64().is_some_and(|number| number.is_finite() && number > 0.0),
+        Kind::Whole => value.as_u64().is_some_and(|number| number > 0),
         Kind::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Kind::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
     };
@@ -213,6 +279,7 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
     Err(match kind {
         Kind::Bool => "true or false".into(),
         Kind::Number => "a number above 0".into(),
+        Kind::Whole => "a whole number above 0".into(),
         Kind::OneOf(words) => format!("one of {words:?}"),
         Kind::Texts => "a list of strings".into(),
     })
@@ -225,7 +292,7 @@ fn is_enforced(path: &str, value: &Value) -> bool {
         // No network at all is in force: what opens it is refused, and what narrows it holds.
         "network.enabled" => value == false,
         "network.allow_list" => value.as_array().is_some_and(Vec::is_empty),
-        "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
+        "network.policy" | "network.deny_list" | "filesystem.allow_write" | "resources.tmpfs_size" => true,
         _ => false,
     }
 }
@@ -283,6 +350,31 @@ mod tests {
             load(None, Path::new("/nonexistent"), None).unwrap().unsupported.is_empty(),
             "defaults are not explicit"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_only_found_does_not_turn_the_sandbox_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, r#"{"security": {"mode": "monitor"}, "filesystem": {"allow_write": true}}"#).unwrap();
+        let found = load(None, dir.path(), None).unwrap();
+        assert_eq!((&*found.config.security.mode, found.config.filesystem.allow_write), ("strict", true));
+        assert!(matches!(&found.notes[..], [note] if note.contains("config.json: security.mode = \"monitor\"")));
+        for named in [Path::new("config.json"), &file] {
+            let named = load(Some(named), dir.path(), None).unwrap();
+            assert_eq!((&*named.config.security.mode, named.notes.len()), ("monitor", 0));
+        }
+        assert_eq!(over(json!({"security": {"mode": "monitor"}})).unwrap().config.security.mode, "monitor");
+        assert_eq!(load_config(Some(&file)).unwrap().security.mode, "monitor");
+    }
+
+    #[test]
+    fn further_limits_are_known_and_absent_unless_given() {
+        let loaded = over(json!({"resources": {"max_pids": 7, "tmpfs_size": 1.5}})).unwrap();
+        assert_eq!((loaded.config.resources.max_pids, loaded.config.resources.tmpfs_size), (Some(7), Some(1.5)));
+        assert_eq!(loaded.unsupported, ["start(configOverride): resources.max_pids = 7 is not supported yet"]);
+        let wrong = over(json!({"resources": {"max_open_files": 1.5}})).unwrap_err().message;
+        assert!(wrong.contains("resources.max_open_files is 1.5, expected a whole number above 0"), "{wrong}");
     }
 
     #[test]

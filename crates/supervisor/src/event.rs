@@ -1,6 +1,6 @@
 //! What a supervisor tells its owner. The shapes are those of `index.d.ts`.
 
-use buntime_policy::NormalizedPolicy;
+use buntime_policy::{NormalizedPolicy, PolicyMeta};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::SandboxConfig;
@@ -34,6 +34,8 @@ pub enum Event {
     State(WorkerState),
     /// The policy in force.
     PolicyLoaded(Box<NormalizedPolicy>),
+    /// What that policy was made of, and when.
+    PolicySetLoaded(Box<PolicyMeta>),
     /// The configuration, defaults included.
     ConfigLoaded(Box<SandboxConfig>),
     /// Rings and memory, while code runs.
@@ -70,6 +72,7 @@ impl Serialize for Event {
             Self::Error(text) => pair(serializer, "error", text),
             Self::State(state) => pair(serializer, "state", state),
             Self::PolicyLoaded(policy) => pair(serializer, "policy-loaded", policy),
+            Self::PolicySetLoaded(meta) => pair(serializer, "policy-set-loaded", meta),
             Self::ConfigLoaded(config) => pair(serializer, "config-loaded", config),
             Self::Memory(stats) => pair(serializer, "memory", stats),
             Self::Enforcement(enforcement) => pair(serializer, "enforcement", enforcement),
@@ -124,6 +127,8 @@ pub enum Phase {
     Exception,
     /// It ended by an interrupt, besides `ExecEnd`.
     Interrupted,
+    /// Another sandbox takes over: the worker's globals are gone.
+    Restarting,
     /// The worker was killed, and not by its owner: the last event.
     Killed,
     /// The sandbox is gone: the last event.

@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use buntime_ipc::{Consumer, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
-use buntime_policy::PolicyStack;
 
 use crate::denials::Denials;
 use crate::event::{Event, Flow, Stream};
 use crate::executions::Executions;
+use crate::launch::Settled;
 use crate::output::Outputs;
 use crate::queue::wake;
 use crate::supervisor::Core;
@@ -27,7 +27,7 @@ pub struct Inbound {
     marks: PipeMarks,
     /// Wakes a worker that waits for space in its ring.
     space: OwnedFd,
-    stack: PolicyStack,
+    settled: Arc<Settled>,
     pub outputs: Outputs,
     pub executions: Executions,
     pub denials: Denials,
@@ -38,6 +38,17 @@ pub struct Inbound {
     pub lie: Option<Lie>,
     /// The sink has enough for now.
     pub paused: bool,
+    pub duty: Duty,
+}
+
+/// Whether a worker is the one that code goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Not yet: its events wait.
+    Waiting,
+    Serving,
+    /// Its sandbox is gone and told of.
+    Over,
 }
 
 /// An [`Inbound`], and a look at its ring that needs no lock.
@@ -66,7 +77,7 @@ impl Inlet {
 impl Inbound {
     pub fn new(
         core: Arc<Core>,
-        stack: PolicyStack,
+        settled: Arc<Settled>,
         (consumer, marks, space): (Consumer, PipeMarks, OwnedFd),
         outputs: Outputs,
         batch: Vec<Event>,
@@ -76,7 +87,7 @@ impl Inbound {
             consumer,
             marks,
             space,
-            stack,
+            settled,
             outputs,
             executions: Executions::default(),
             denials: Denials::default(),
@@ -84,12 +95,13 @@ impl Inbound {
             worker_pid: None,
             lie: None,
             paused: false,
+            duty: Duty::Waiting,
         }
     }
 
     /// Reads, tells, and lets whoever waits for room go on. True when something was left unread.
     pub fn drain(&mut self) -> bool {
-        if self.lie.is_some() {
+        if self.lie.is_some() || self.duty == Duty::Over {
             return false;
         }
         let left = self.read().unwrap_or_else(|lie| {
@@ -100,9 +112,11 @@ impl Inbound {
         if self.consumer.take_writer_waiting() {
             wake(&self.space);
         }
-        let mut shared = self.core.shared();
-        shared.flush();
-        self.lie = self.lie.take().or(shared.lie.take());
+        if self.duty == Duty::Serving {
+            let mut shared = self.core.shared();
+            shared.flush();
+            self.lie = self.lie.take().or(shared.lie.take());
+        }
         left
     }
 
@@ -135,7 +149,8 @@ impl Inbound {
                 }
                 FromWorker::ExecStart { number, marks: at } => {
                     bytes += outputs.up_to(at, marks, batch);
-                    self.executions.start(number, self.core.shared().accepted, batch)?;
+                    let handed = || self.duty == Duty::Serving && self.core.shared().queue.begun();
+                    self.executions.start(number, handed, batch)?;
                 }
                 FromWorker::ExecEnd { number, marks: at, exit_code, how, error } => {
                     bytes += outputs.up_to(at, marks, batch);
@@ -143,7 +158,7 @@ impl Inbound {
                 }
                 FromWorker::Denied { kind, operation, target } => {
                     let pid = self.worker_pid.unwrap_or(0);
-                    self.denials.report(&self.stack, pid, (kind, operation, target), batch);
+                    self.denials.report(&self.settled.stack, pid, (kind, operation, target), batch);
                 }
                 // Other workers' part of the protocol; ours never sends them.
                 FromWorker::Stdout { .. } => return Err(Lie::Type(0)),
@@ -155,7 +170,7 @@ impl Inbound {
 
     /// Sends the events on that were made.
     pub fn emit(&mut self) {
-        if self.batch.is_empty() {
+        if self.batch.is_empty() || self.duty == Duty::Waiting {
             return;
         }
         let batch = std::mem::take(&mut self.batch);

@@ -15,23 +15,23 @@ use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target,
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
-use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Scaffold};
+use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Region, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
 
 use crate::code::Code;
-use crate::config::{self, SandboxConfig};
+use crate::config::{self, Configured, SandboxConfig};
 use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::kept;
 use crate::options::{Options, WorkerKind};
-use crate::policies::{self, Stacked};
+use crate::policies::{self, PolicySet, Stacked};
 use crate::programs::Policies;
 use crate::tree::{self, FileTree};
 
-/// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
-const PRIVATE_TMP: u64 = 64 << 20;
+/// Size of the private `/tmp` that `filesystem.allow_write` asks for, in MB, where `resources.tmpfs_size` says nothing.
+const PRIVATE_TMP: f64 = 64.0;
 
 /// Where the worker finds commands, unless it is given another PATH.
 const WORKER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -44,13 +44,15 @@ pub struct Settled {
     /// Told to the user: a path that does not exist, a setting without effect.
     pub warnings: Vec<String>,
     cwd: PathBuf,
-    /// The files of policy and configuration.
-    decided_by: Vec<PathBuf>,
+    /// The file of the configuration.
+    configured_by: Option<PathBuf>,
+    /// The files of the policy.
+    policy_files: Vec<PathBuf>,
 }
 
 /// Everything that a started sandbox gave the host to hold.
 pub struct Launched {
-    pub child: Child,
+    pub child: StartedHelper,
     pub helper: SupervisorEnd,
     pub control: OwnedFd,
     pub segment: Segment,
@@ -62,6 +64,8 @@ pub struct Launched {
     pub stderr: OwnedFd,
     /// What the view made of the grants.
     pub notes: Vec<String>,
+    /// What the policy says of the host's files.
+    pub regions: Vec<Region>,
 }
 
 /// Reads policy and configuration, and refuses what cannot be enforced.
@@ -70,15 +74,44 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     if options.worker == WorkerKind::Bun {
         return Err(unsupported("the bun worker is not supported yet".into()));
     }
+    for (name, value) in &options.env {
+        let refuse = |why: &str| Err(Error::policy("ERR_BUNTIME_OPTION", format!("env: {name:?} {why}")));
+        if is_reserved_env(name) || name.is_empty() || name.contains(['=', '\0']) {
+            return refuse("cannot be given to a worker");
+        }
+        if value.contains('\0') {
+            return refuse("has a value with a NUL character, which no environment can hold");
+        }
+    }
     let configured = config::load(options.config_path.as_deref(), &cwd, config_override)?;
-    let mut warnings = configured.notes;
-    let mut decided_by = Vec::from_iter(configured.file);
-    let Stacked { stack, keys, files, notes } = policies::stack(options, &cwd)?;
+    let stacked = policies::stack(options, &cwd)?;
+    enforceable(options, cwd, configured, stacked, MetaSource::Boot)
+}
+
+/// The same with other policies in the place of the policy file. Nothing is read again: configuration, variables and
+/// flags hold as they were.
+pub fn settle_set(options: &Options, before: &Settled, set: PolicySet) -> Result<Settled, Error> {
+    let file = before.configured_by.clone();
+    let configured = Configured { config: before.config.clone(), unsupported: vec![], notes: vec![], file };
+    let source = set.source;
+    let stacked = policies::stack_set(options, &before.cwd, set)?;
+    enforceable(options, before.cwd.clone(), configured, stacked, source)
+}
+
+/// Holds policy and configuration against what can be enforced.
+fn enforceable(
+    options: &Options,
+    cwd: PathBuf,
+    configured: Configured,
+    stacked: Stacked,
+    source: MetaSource,
+) -> Result<Settled, Error> {
+    let Configured { config, unsupported: unenforced, notes: mut warnings, file: configured_by } = configured;
+    let Stacked { stack, keys, files: policy_files, notes } = stacked;
     warnings.extend(notes);
-    decided_by.extend(files);
     if options.sandbox_enabled {
         let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
-        problems.extend(configured.unsupported);
+        problems.extend(unenforced);
         if !problems.is_empty() {
             return Err(unsupported(problems.join("; ")));
         }
@@ -91,17 +124,8 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     if allows_everything(&stack) {
         warnings.push("--allow-all does not open the network yet: the worker has none".into());
     }
-    for (name, value) in &options.env {
-        let refuse = |why: &str| Err(Error::policy("ERR_BUNTIME_OPTION", format!("env: {name:?} {why}")));
-        if is_reserved_env(name) || name.is_empty() || name.contains(['=', '\0']) {
-            return refuse("cannot be given to a worker");
-        }
-        if value.contains('\0') {
-            return refuse("has a value with a NUL character, which no environment can hold");
-        }
-    }
-    let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, cwd, decided_by })
+    let meta = PolicyMeta::new(&stack.normalized(), keys, source, humantime_now());
+    Ok(Settled { stack, meta, config, warnings, cwd, configured_by, policy_files })
 }
 
 fn unsupported(what: String) -> Error {
@@ -167,14 +191,17 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         code.check()?;
         grants.extend(code.grants()?);
     }
-    write_active(options, settled, &files)?;
     let writes = files.writable().next().is_some();
+    let private_tmp = settled.config.resources.tmpfs_size.unwrap_or(PRIVATE_TMP) * f64::from(1 << 20);
+    // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the greatest.
+    let private_tmp = (private_tmp as u64).max(4096);
+    let decided_by: Vec<PathBuf> = settled.configured_by.iter().chain(&settled.policy_files).cloned().collect();
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
-        private_tmp: settled.config.filesystem.allow_write.then_some(PRIVATE_TMP),
+        private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { kept::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &settled.decided_by) },
+        guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &decided_by) },
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
     view.notes.splice(0..0, files.notes);
@@ -280,7 +307,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         Error::setup("ERR_BUNTIME_HELPER", format!("buntime-init ended before it was told anything: {error}"))
     })?;
     Ok(Launched {
-        child: started.into_child(),
+        child: started,
         helper,
         control,
         segment,
@@ -292,18 +319,20 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         stdout,
         stderr,
         notes: view.notes,
+        regions: files.policy.regions,
     })
 }
 
-/// The policy in force and its metadata, where the caller wants them written.
-fn write_active(options: &Options, settled: &Settled, tree: &FileTree) -> Result<(), Error> {
+/// Writes the policy in force and its metadata where the caller wants them; `regions` are those of every sandbox that is
+/// there meanwhile.
+pub fn write_active(options: &Options, settled: &Settled, regions: &[Region]) -> Result<(), Error> {
     let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
         let Some(path) = path else { return Ok(()) };
         let path = settled.cwd.join(path);
         let written = || {
             let text = value.map_err(io::Error::other)?;
             let name = path.file_name().ok_or_else(|| io::Error::other("expected the name of a file"))?;
-            files::replace_in(&view::directory_of_host(&path, &tree.policy.regions)?, name, text.as_bytes())
+            files::replace_in(&view::directory_of_host(&path, regions)?, name, text.as_bytes())
         };
         written().map_err(|error| Error::setup("ERR_BUNTIME_ACTIVE_POLICY", format!("{}: {error}", path.display())))
     };
@@ -453,15 +482,16 @@ fn own_programs() -> impl Iterator<Item = PathBuf> {
     [installed, helper, std::env::current_exe().ok()].into_iter().flatten()
 }
 
-/// A helper that has no plan yet. Dropped, for the plan failed, it is ended and waited for.
-struct StartedHelper(Option<Child>);
+/// A helper that nobody serves yet. Dropped, for something failed or nobody wants it any more, it is ended and waited
+/// for.
+pub struct StartedHelper(Option<Child>);
 
 impl StartedHelper {
     fn spawn(socket: OwnedFd) -> Result<Self, Error> {
         spawn_helper(socket).map(|child| Self(Some(child)))
     }
 
-    fn into_child(mut self) -> Child {
+    pub fn into_child(mut self) -> Child {
         self.0.take().expect("it is there until this call, which there is only one of")
     }
 }

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod change;
 mod closure;
 mod code;
 mod config;
@@ -15,6 +16,7 @@ mod event;
 mod executions;
 mod explain;
 mod files;
+mod generation;
 mod inbound;
 mod interpreter;
 mod kept;
@@ -43,6 +45,6 @@ pub use event::*;
 pub use explain::{Explanation, Origins, explain, origins};
 pub use launch::set_init_path;
 pub use options::*;
-pub use policies::load_policy;
+pub use policies::{PolicySet, load_policy};
 pub use supervisor::{Ended, Interrupted, Snapshot, Supervisor};
 pub use watch::Watch;

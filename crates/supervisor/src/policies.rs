@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Lift, NormalizedPolicy, Policy, PolicyError, PolicyStack, parse_policy};
+use buntime_policy::{
+    Lift, MetaSource, NormalizedPolicy, Policy, PolicyError, PolicyStack, merge_policies, parse_policy,
+};
 
 use crate::error::Error;
 use crate::options::Options;
@@ -63,17 +65,42 @@ pub fn working_directory(options: &Options) -> Result<PathBuf, Error> {
     .map_err(|error| Error::setup("ERR_BUNTIME_CWD", format!("working directory: {error}")))
 }
 
+/// Policies that together take the place of the policy file.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    /// Relative paths in them start from the worker's working directory.
+    pub policies: Vec<Policy>,
+    /// Their names in `policyKeys`.
+    pub keys: Vec<String>,
+    /// What made them take effect.
+    pub source: MetaSource,
+}
+
 /// Reads all sources of a policy. Nothing is refused here for not being enforced.
 pub fn stack(options: &Options, cwd: &Path) -> Result<Stacked, Error> {
     let mut stacked = Stacked { stack: PolicyStack::deny_all(), keys: vec![], files: vec![], notes: vec![] };
-    let stack = &mut stacked.stack;
     if let Some(name) = &options.policy_path {
         let loaded = find(name, cwd)?;
         stacked.notes.extend(loaded.note);
         stacked.keys.push(loaded.key);
         stacked.files.extend(loaded.file);
-        stack.push_file(loaded.policy, text(&loaded.base)?).map_err(error)?;
+        stacked.stack.push_file(loaded.policy, text(&loaded.base)?).map_err(error)?;
     }
+    push_higher(&mut stacked, options, cwd)?;
+    Ok(stacked)
+}
+
+/// The same with a set of policies in the place of the policy file.
+pub fn stack_set(options: &Options, cwd: &Path, set: PolicySet) -> Result<Stacked, Error> {
+    let mut stacked = Stacked { stack: PolicyStack::deny_all(), keys: set.keys, files: vec![], notes: vec![] };
+    stacked.stack.push_file(merge_policies(&set.policies), text(cwd)?).map_err(error)?;
+    push_higher(&mut stacked, options, cwd)?;
+    Ok(stacked)
+}
+
+/// Adds variables and flags to the policy file, and tells what they override.
+fn push_higher(stacked: &mut Stacked, options: &Options, cwd: &Path) -> Result<(), Error> {
+    let stack = &mut stacked.stack;
     if let Some(encoded) = &options.variables_policy {
         stack.push_variables_json(encoded, text(cwd)?).map_err(error)?;
         stacked.keys.push("POD_POLICY_JSON".to_owned());
@@ -85,7 +112,7 @@ pub fn stack(options: &Options, cwd: &Path) -> Result<Stacked, Error> {
         format!("{} ({}) overrides {} ({})", by.rule, by.source, restriction.rule, restriction.source)
     };
     stacked.notes.extend(stack.lifts().into_iter().map(lift));
-    Ok(stacked)
+    Ok(())
 }
 
 fn text(path: &Path) -> Result<&str, Error> {

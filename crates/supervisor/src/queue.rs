@@ -8,6 +8,7 @@ use buntime_sandbox::sys;
 
 use crate::error::Error;
 use crate::options::{MAX_CODE, Run};
+use crate::overlays::Overlays;
 
 /// Most bytes of source that wait, over all queued executions.
 const MAX_QUEUED: usize = 4 * MAX_CODE;
@@ -16,6 +17,20 @@ const MAX_QUEUED: usize = 4 * MAX_CODE;
 pub struct Wire {
     pub producer: Producer,
     pub to_worker: OwnedFd,
+    /// What of the worker's file tree is to look at the host again before each execution.
+    pub overlays: Overlays,
+}
+
+impl Wire {
+    /// Tells the worker to end when it has executed what it was handed. False when there is no room for that yet.
+    pub fn shut_down(&mut self) -> Result<bool, Lie> {
+        let (head, length) = ToWorker::Shutdown.head();
+        let told = self.producer.push(&[&head[..length]])? == Ok(());
+        if told {
+            wake(&self.to_worker);
+        }
+        Ok(told)
+    }
 }
 
 struct Item {
@@ -24,10 +39,14 @@ struct Item {
     sent: usize,
 }
 
-/// First in, first out. Before there is a worker everything waits here.
+/// First in, first out. Before there is a worker everything waits here; what a worker was handed stays until it has begun
+/// with it, for another worker may have to take it over.
 #[derive(Default)]
 pub struct Queue {
     items: VecDeque<Item>,
+    /// The first so many are in the ring.
+    handed: usize,
+    /// Not yet in the ring.
     bytes: usize,
 }
 
@@ -63,12 +82,31 @@ impl Queue {
         self.items.push_back(Item { kind: ToWorker::Shutdown, text: Vec::new(), sent: 0 });
     }
 
+    /// The worker has begun with the next execution. False when it was handed none.
+    pub fn begun(&mut self) -> bool {
+        let handed = self.handed > 0 && self.items.front().is_some_and(|item| item.kind != ToWorker::Shutdown);
+        if handed {
+            self.handed -= 1;
+            self.items.pop_front();
+        }
+        handed
+    }
+
+    /// The worker is gone: what it had not begun with is for the next one.
+    pub fn take_back(&mut self) {
+        self.handed = 0;
+        for item in &mut self.items {
+            self.bytes += item.sent;
+            item.sent = 0;
+        }
+    }
+
     /// Moves as much into the ring as fits, and wakes the worker when something did.
     pub fn flush(&mut self, wire: &mut Wire) -> Result<(), Lie> {
         // A quarter of the ring: the worker reads one part while the next is written.
         let most = (wire.producer.max_payload() / 4).max(1);
         let mut pushed = false;
-        while let Some(item) = self.items.front_mut() {
+        while let Some(item) = self.items.get_mut(self.handed) {
             let rest = &item.text[item.sent..];
             let (kind, part) = if rest.len() > most { (ToWorker::CodePart, &rest[..most]) } else { (item.kind, rest) };
             let (head, length) = kind.head();
@@ -80,7 +118,7 @@ impl Queue {
             item.sent += part.len();
             self.bytes -= part.len();
             if kind == item.kind && item.sent == item.text.len() {
-                self.items.pop_front();
+                self.handed += 1;
             }
         }
         if pushed {
@@ -105,12 +143,40 @@ mod tests {
     fn text_longer_than_the_ring_goes_in_parts_and_none_is_lost() {
         let (_, producer, _) = Segment::create(4096).unwrap().host_ends();
         let (_read, to_worker) = sys::pipe().unwrap();
-        let mut wire = Wire { producer, to_worker };
+        let mut wire = Wire { producer, to_worker, overlays: Overlays::default() };
         let mut queue = Queue::default();
         queue.push(Run::Code("x".repeat(10_000)), b"").unwrap();
         queue.flush(&mut wire).unwrap();
         assert!(queue.bytes > 8_000, "the ring holds what fits: {}", queue.bytes);
         assert_eq!(queue.items.len(), 1);
+        assert!(!queue.begun(), "it is not in the ring as a whole");
+    }
+
+    #[test]
+    fn what_a_worker_has_not_begun_with_is_handed_to_the_next_one() {
+        let wire = || {
+            let (_, producer, _) = Segment::create(4096).unwrap().host_ends();
+            let (read, to_worker) = sys::pipe().unwrap();
+            (Wire { producer, to_worker, overlays: Overlays::default() }, read)
+        };
+        let mut queue = Queue::default();
+        for text in ["first", "second", &"x".repeat(3000)] {
+            queue.push(Run::Code(text.into()), b"").unwrap();
+        }
+        queue.flush(&mut wire().0).unwrap();
+        assert_eq!(queue.handed, 2);
+        assert!(queue.begun());
+        queue.take_back();
+        assert_eq!((queue.handed, queue.bytes), (0, "second".len() + 3000));
+        let (mut next, _read) = wire();
+        queue.flush(&mut next).unwrap();
+        assert!(queue.begun());
+        assert!(!queue.begun(), "the long text is on its way");
+        // Nobody has begun with the order to end.
+        let mut queue = Queue::default();
+        queue.push_shutdown();
+        queue.flush(&mut wire().0).unwrap();
+        assert!(!queue.begun());
     }
 
     #[test]

@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::change::{Change, Order};
 use crate::config::SandboxConfig;
 use crate::error::Error;
 use crate::event::{Enforcement, Event, EventSink, Phase, WorkerState};
 use crate::inbound::Inlet;
 use crate::options::{Options, Run, SHM_SIZE_RANGE};
-use crate::overlays::Overlays;
+use crate::policies::PolicySet;
 use crate::queue::{Queue, Wire};
 use crate::watch::Watch;
 use crate::{threads, worker};
@@ -63,6 +64,7 @@ pub(crate) enum Command {
         grace: Option<Duration>,
         reply: oneshot::Sender<Ended>,
     },
+    Change(Order),
     Kill,
     Resume,
     /// Something may lie in the ring of which no wake-up told.
@@ -99,8 +101,6 @@ pub(crate) struct Shared {
     /// Executions that `run` took.
     pub accepted: u32,
     pub stdin: Option<OwnedFd>,
-    /// What of the worker's file tree is to look at the host again before each execution.
-    pub overlays: Overlays,
     pub commands: Option<mpsc::UnboundedSender<Command>>,
     pub snapshot: Snapshot,
 }
@@ -118,6 +118,18 @@ impl Core {
         if let Some(state) = last {
             self.shared().snapshot.state = state.clone();
         }
+    }
+
+    /// The end of every life: the last events, then the state that `stop` answers with.
+    pub fn finish(&self, batch: Vec<Event>, ended: Ended) {
+        self.note_state(&batch);
+        self.sink.emit(batch);
+        let mut shared = self.shared();
+        shared.life = Life::Over(ended);
+        shared.wire = None;
+        shared.inlet = None;
+        shared.stdin = None;
+        shared.commands = None;
     }
 
     pub fn command(&self, command: Command) -> Result<(), Command> {
@@ -156,7 +168,6 @@ impl Supervisor {
             lie: None,
             accepted: 0,
             stdin: None,
-            overlays: Overlays::default(),
             commands: None,
             snapshot: Snapshot {
                 policy: None,
@@ -212,7 +223,9 @@ impl Supervisor {
             return Ok(None);
         }
         shared.queue.push(run, entry)?;
-        shared.overlays.refresh();
+        if let Some(wire) = &shared.wire {
+            wire.overlays.refresh();
+        }
         shared.accepted += 1;
         let inlet = shared.inlet.clone().filter(|_| watched);
         let watch = inlet.map(|inlet| Watch::new(self.core.clone(), inlet));
@@ -261,6 +274,37 @@ impl Supervisor {
                     _ => Ended::Never,
                 },
             }
+        }
+    }
+
+    /// Puts policies in the place of the policy file, by a new sandbox. The old one, and its policy, hold until the new one
+    /// is ready; when that fails, nothing has changed. What the worker was handed before ends under the old policy, within
+    /// two seconds; all other code that waits is executed under the new one.
+    pub fn apply_policy_set(&self, set: PolicySet) -> impl Future<Output = Result<PolicyMeta, Error>> + Send + 'static {
+        self.change(Change::Apply(set))
+    }
+
+    /// Replaces the worker by a fresh one under the same policy, likewise.
+    pub fn restart_worker(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+        let changed = self.change(Change::Restart);
+        async move { changed.await.map(drop) }
+    }
+
+    fn change(&self, what: Change) -> impl Future<Output = Result<PolicyMeta, Error>> + Send + 'static {
+        let life = self.core.shared().life;
+        let (reply, answer) = oneshot::channel();
+        let ordered = match life {
+            Life::New => Err("has not started yet"),
+            Life::Open => self.core.command(Command::Change(Order { what, reply })).map_err(|_| "has ended"),
+            Life::Closing => Err("is being stopped"),
+            Life::Over(_) => Err("has ended"),
+        };
+        let refused = |why: &str| {
+            Error::other("ERR_BUNTIME_STATE", format!("the worker cannot be replaced: the supervisor {why}"))
+        };
+        async move {
+            ordered.map_err(refused)?;
+            answer.await.unwrap_or_else(|_| Err(refused("has ended")))
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use buntime_policy::MetaSource;
 use buntime_supervisor::{
-    Ended, Enforcement, Event, EventSink, Flow, Options, Outcome, Phase, Run, Supervisor, WorkerState,
+    Ended, Enforcement, Event, EventSink, Flow, Options, Outcome, Phase, PolicySet, Run, Supervisor, WorkerState,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -53,6 +54,12 @@ impl Seen {
             .expect("no test panics while it holds this")
             .1;
         assert!(!waited.timed_out(), "no {phase:?}");
+    }
+
+    /// How often it was told.
+    fn phases(&self, phase: Phase) -> usize {
+        let events = self.events.lock().expect("no test panics while it holds this");
+        events.iter().filter(|event| matches!(event, Event::State(state) if state.worker == phase)).count()
     }
 
     fn output(&self) -> String {
@@ -345,4 +352,163 @@ async fn an_interpreter_that_is_not_there_is_a_clear_error() {
     assert!(error.message.contains("/no/such/python"), "{error}");
     assert_eq!(supervisor.stop(None).await, Ended::Never);
     assert_eq!(supervisor.start(None).await.expect_err("a second start").code, "ERR_BUNTIME_STATE");
+}
+
+/// A set of one policy, which allows reading `path`.
+fn reads(path: &std::path::Path) -> PolicySet {
+    let text = format!(
+        r#"{{"version": 1, "fs": {{"rules": [{{"action": "allow", "path": {path:?}, "perms": ["read_file", "read_dir"]}}]}}}}"#
+    );
+    let policies = vec![buntime_policy::parse_policy(&text, "test").expect("valid")];
+    PolicySet { policies, keys: vec!["test".into()], source: MetaSource::Apply }
+}
+
+/// Code that prints what a file holds, or the class of the error.
+fn show(path: &std::path::Path) -> Run {
+    Run::Code(format!(
+        "try: print(open({path:?}).read())\nexcept OSError as error: print('PermissionError' if isinstance(error, PermissionError) else repr(error))"
+    ))
+}
+
+#[tokio::test]
+async fn policies_that_are_applied_hold_for_what_comes_after_and_the_old_ones_until_then() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "content").expect("written");
+    let (supervisor, seen) = started(Options::default()).await;
+    supervisor.run(Run::Code("x = 5".into())).expect("run");
+    supervisor.run(show(&file)).expect("run");
+    let meta = supervisor.apply_policy_set(reads(dir.path())).await.expect("applied");
+    assert_eq!((meta.policy_keys, meta.rules.fs, meta.source), (vec!["test".to_owned()], 1, MetaSource::Apply));
+    supervisor.run(show(&file)).expect("run");
+    supervisor.run(Run::Code("x".into())).expect("run");
+    assert_eq!(seen.end(4).error.as_deref(), Some("NameError: name 'x' is not defined"));
+    assert_eq!(seen.output().lines().take(2).collect::<Vec<_>>(), ["PermissionError", "content"]);
+    let snapshot = supervisor.snapshot();
+    assert_eq!(snapshot.policy.expect("started").fs.rules.len(), 1);
+    assert_eq!(snapshot.enforcement.expect("started").tier, "full");
+    // And back, with less.
+    let none = PolicySet { policies: vec![], keys: vec![], source: MetaSource::Run };
+    assert_eq!(supervisor.apply_policy_set(none).await.expect("applied").rules.fs, 0);
+    supervisor.run(show(&file)).expect("run");
+    seen.end(5);
+    supervisor.stop(Some(Duration::from_secs(2))).await;
+    assert_eq!(seen.output().lines().last(), Some("PermissionError"));
+}
+
+#[tokio::test]
+async fn a_set_that_cannot_be_enforced_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let blocked = dir.path().join("missing/active.json");
+    let options = Options { active_policy_path: Some(blocked.clone()), ..Options::default() };
+    // Written at the start already.
+    std::fs::create_dir(blocked.parent().expect("joined")).expect("created");
+    let (supervisor, seen) = started(options).await;
+    supervisor.run(Run::Code("x = 5".into())).expect("run");
+    let text = r#"{"version": 1, "net": {"rules": [{"action": "allow", "host": "example.com"}]}}"#;
+    let policies = vec![buntime_policy::parse_policy(text, "test").expect("valid")];
+    let network = PolicySet { policies, keys: vec![], source: MetaSource::Apply };
+    let error = supervisor.apply_policy_set(network).await.expect_err("refused");
+    assert_eq!(error.code, "ERR_BUNTIME_UNSUPPORTED");
+    let before = std::fs::read_to_string(&blocked).expect("written at the start");
+    // One that fails late: the sandbox is ready, and the file cannot be written.
+    std::fs::rename(blocked.parent().expect("joined"), dir.path().join("moved")).expect("renamed");
+    let error = supervisor.apply_policy_set(reads(dir.path())).await.expect_err("refused");
+    assert_eq!(error.code, "ERR_BUNTIME_ACTIVE_POLICY");
+    supervisor.run(Run::Code("print(x)".into())).expect("run");
+    assert_eq!(seen.end(2).exit_code, Some(0));
+    assert_eq!(seen.output(), "5\n");
+    assert!(supervisor.snapshot().policy.expect("started").fs.rules.is_empty());
+    // With a place to write to it takes effect.
+    std::fs::rename(dir.path().join("moved"), blocked.parent().expect("joined")).expect("renamed");
+    supervisor.apply_policy_set(reads(dir.path())).await.expect("applied");
+    assert_ne!(std::fs::read_to_string(&blocked).expect("written"), before);
+    supervisor.stop(Some(Duration::from_secs(2))).await;
+}
+
+#[tokio::test]
+async fn a_restart_ends_what_does_not_end_and_leaves_the_rest_to_the_next_worker() {
+    let (supervisor, seen) = started(Options::default()).await;
+    supervisor.run(Run::Code("while True: pass".into())).expect("run");
+    seen.phase(Phase::ExecStart);
+    for number in 0..50 {
+        supervisor.run(Run::Code(format!("print({number})"))).expect("run");
+    }
+    supervisor.restart_worker().await.expect("restarted");
+    let end = seen.end(1);
+    assert_eq!((end.exit_code, end.outcome), (Some(137), Some(Outcome::Cancelled)), "{end:?}");
+    assert_eq!(seen.end(51).exit_code, Some(0));
+    supervisor.stop(Some(Duration::from_secs(2))).await;
+    assert_eq!(seen.output().lines().collect::<Vec<_>>(), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(seen.phases(Phase::ExecEnd), 51, "each ends once");
+    assert_eq!((seen.phases(Phase::Restarting), seen.phases(Phase::Stopped)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_while_it_is_replaced_is_replaced_all_the_same() {
+    let (supervisor, seen) = started(Options::default()).await;
+    // Long enough for the next one to be ready, and to see nothing of it.
+    supervisor.run(Run::Code("import os, time; time.sleep(1); os.abort()".into())).expect("run");
+    supervisor.run(Run::Code("print('next')".into())).expect("run");
+    supervisor.restart_worker().await.expect("restarted");
+    assert_eq!(seen.end(1).exit_code, Some(134));
+    assert_eq!(seen.end(2).exit_code, Some(0));
+    supervisor.stop(Some(Duration::from_secs(2))).await;
+    assert_eq!(seen.output(), "next\n");
+}
+
+#[tokio::test]
+async fn changes_wait_for_each_other_and_are_refused_outside_of_a_life() {
+    let supervisor = Supervisor::new(Options::default(), Arc::new(Seen::default())).expect("options");
+    let refused = |error: buntime_supervisor::Error| error.code == "ERR_BUNTIME_STATE";
+    assert!(refused(supervisor.restart_worker().await.expect_err("before the start")));
+
+    let (supervisor, seen) = started(Options::default()).await;
+    let (first, second) = (supervisor.restart_worker(), supervisor.apply_policy_set(reads("/etc".as_ref())));
+    let (first, second) = tokio::join!(first, second);
+    first.expect("restarted");
+    second.expect("applied");
+    assert_eq!(seen.phases(Phase::Restarting), 2);
+
+    // The end is not held up, and takes nothing back that was accepted.
+    supervisor.run(Run::Code("print('last')".into())).expect("run");
+    let (change, later) = (supervisor.restart_worker(), supervisor.restart_worker());
+    let stopped = supervisor.stop(Some(Duration::from_secs(5)));
+    assert!(refused(supervisor.restart_worker().await.expect_err("while it stops")));
+    let (change, later, ended) = tokio::join!(change, later, stopped);
+    assert!(change.is_ok() || change.is_err_and(refused));
+    assert!(refused(later.expect_err("there is one at a time")));
+    assert_eq!(ended, Ended::Exited(0));
+    assert_eq!(seen.output(), "last\n");
+    assert!(refused(supervisor.restart_worker().await.expect_err("after the end")));
+}
+
+#[tokio::test]
+async fn a_host_that_lets_go_in_the_middle_of_a_change_leaves_nothing() {
+    let (supervisor, seen) = started(Options::default()).await;
+    let below = || {
+        let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", launcher_thread()));
+        children.expect("it has children").split_whitespace().count()
+    };
+    assert_eq!(below(), 1, "the control: a helper is found");
+    let change = supervisor.restart_worker();
+    drop(supervisor);
+    assert!(change.await.is_err());
+    seen.phase(Phase::Stopped);
+    let deadline = Instant::now() + LIMIT;
+    while below() > 0 {
+        assert!(Instant::now() < deadline, "a helper is left");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The thread that helpers are started by.
+fn launcher_thread() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("proc");
+    let names = tasks.map(|task| task.expect("proc").file_name().into_string().expect("a number"));
+    let is_launcher = |task: &String| {
+        let name = std::fs::read_to_string(format!("/proc/self/task/{task}/comm"));
+        name.is_ok_and(|name| name.trim() == "buntime-launche")
+    };
+    names.into_iter().find(is_launcher).expect("it runs")
 }

@@ -47,7 +47,7 @@ fn everything_inside_says_where_what_and_what_else() {
             r#""zebra stripes": 1"#.into(),
             concat!(
                 r#"["zebra stripes"]: unknown key, expected "version", "plugins", "defaults", "fs", "net", "exec", "#,
-                r#""env", "ffi", "sys", "antiEscape", "audit", "minTier" or "rules""#
+                r#""env", "ffi", "sys", "antiEscape", "audit", "minTier", "rules" or "$schema""#
             ),
         ),
         (r#""plugins": {"secomp": true}"#.into(), r#"plugins.secomp: unknown key, did you mean "seccomp"?"#),
@@ -78,7 +78,7 @@ fn everything_inside_says_where_what_and_what_else() {
         ),
         (
             fs(r#""action": "allow", "path": "/a", "perms": [], "lock": true"#),
-            r#"fs.rules[0].lock: unknown key, expected "action", "path", "perms" or "locked""#,
+            r#"fs.rules[0].lock: unknown key, expected "action", "locked", "path" or "perms""#,
         ),
         (
             fs(r#""action": "allow", "path": "/a", "perms": [], "path": "/b""#),
