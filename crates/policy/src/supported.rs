@@ -83,7 +83,7 @@ fn reason(rule: &Rule, everything: bool) -> Option<&'static str> {
         (_, Action::Deny) => None,
         (_, Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
-            perms.contains(&FsPerm::Execute).then_some("starting programs is not supported yet")
+            perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
         (Target::Env(_), _) => None,
         (Target::Net { .. }, _) => Some("network access is not supported yet"),

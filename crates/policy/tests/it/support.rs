@@ -60,7 +60,7 @@ fn everything_else_is_named_with_its_place() {
         (
             "",
             r#""fs": {"rules": [{"action": "allow", "path": "/a", "perms": ["read_file", "read_dir", "execute"]}]}"#,
-            "p.json: fs.rules[0]: allow read,execute /a: starting programs is not supported yet".into(),
+            "p.json: fs.rules[0]: allow read,execute /a: programs are allowed by exec rules: leave execute out".into(),
         ),
         (
             "",
