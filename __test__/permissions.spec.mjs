@@ -113,6 +113,8 @@ print(libc.rename(${name(part)}, ${name(`${part}2`)}), libc.chmod(${name(`${part
 `;
   assert.equal((await execute(move, { permissions })).stdout, "-1 -1 -1 -1 0\n");
   assert.equal(readFileSync(path.join(part, "file"), "utf8"), SECRET);
+  const told = await execute(`open(${JSON.stringify(`${part}/file`)}, "w")`, { permissions });
+  assert.match(told.stderr, /NotCapable: Requires write access to ".*part\/file"/);
 });
 
 test("what is hidden cannot be written, moved, linked or opened by any name", timeout, async (t) => {

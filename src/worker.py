@@ -504,9 +504,10 @@ class Policy:
 
     def __init__(self, records):
         self.argv = [decode_path(value) for tag, value in records if tag == 1]
-        self.readable, self.writable, self.masked = (
+        self.readable, self.writable, masked, kept = (
             tuple(decode_path(value).rstrip("/") + "/" for tag, value in records if tag == wanted)
-            for wanted in (2, 3, 7))
+            for wanted in (2, 3, 7, 12))
+        self.masked = {READ: masked, WRITE: masked + kept}
         self.stand_ins = frozenset(decode_path(value) for tag, value in records if tag == 8)
         self.programs = frozenset(decode_path(value) for tag, value in records if tag == 13)
         self.kernel = any(tag == 5 and value[0] & 1 for tag, value in records)
@@ -518,7 +519,7 @@ class Policy:
         self.known = set()  # paths that may be read, and directories all of which may be
         self.library = directory_of(io.__file__) + "/"
         self.checks = {"sys.addaudithook": self.notice_hook}
-        if self.masked or not (allowed & 1 and allowed & 2):
+        if self.masked[WRITE] or not (allowed & 1 and allowed & 2):
             self.checks.update({
                 "open": self.check_open, "os.listdir": self.check_list, "os.scandir": self.check_list,
                 "os.rename": self.check_two, "os.link": self.check_two, "os.symlink": self.check_symlink})
@@ -573,7 +574,7 @@ class Policy:
             return  # a descriptor, or nothing that a path could be: the call itself will say so
         resolved = shown if self.kernel else resolve(shown)
         if self.covers(kind, resolved):
-            if kind == READ and self.kernel and type(path) is str and path.startswith("/") and not self.masked:
+            if kind == READ and self.kernel and type(path) is str and path.startswith("/") and not self.masked[READ]:
                 if len(self.known) >= KNOWN_PATHS:
                     self.known.clear()
                 directory = directory_of(path)
@@ -593,7 +594,7 @@ class Policy:
 
     def covers(self, kind, path):
         path += "/"
-        if path.startswith(self.masked):
+        if path.startswith(self.masked[kind]):
             return False
         return self.everything[kind] or path.startswith(self.granted[kind])
 

@@ -356,13 +356,13 @@ class Supervisor:
         self.close()
 
 
-def grants(read=(), write=(), masked=(), allowed=0, argv=(), kernel=1):
+def grants(read=(), write=(), masked=(), kept=(), allowed=0, argv=(), kernel=1):
     """Set-up records for a worker that may import its standard library and little else."""
     records = [record(5, bytes((kernel,))), record(6, bytes((allowed,)))]
     records += [record(1, item) for item in argv]
     records += [record(2, path) for path in (*runtime_prefixes(), *read)]
     records += [record(3, path) for path in ("/dev/null", *write)]
-    return records + [record(7, path) for path in masked]
+    return records + [record(7, path) for path in masked] + [record(12, path) for path in kept]
 
 
 def runtime_prefixes(cache=[]):

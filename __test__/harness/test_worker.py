@@ -809,6 +809,15 @@ class Denials(TimedTestCase):
                     f'Requires read access to "{self.folder}/no", run again with --allow-read={self.folder}/no',
                     read=[self.folder], masked=[self.folder + "/no"])
 
+    def test_kept(self):
+        kept = self.folder + "/kept"
+        for code, operation in ((f"open('{kept}/x', 'w')", "open"), (f"import os\nos.mkdir('{kept}/x')", "mkdir")):
+            self.denied(code, WRITE, operation, f"{kept}/x",
+                        f'Requires write access to "{kept}/x", run again with --allow-write={kept}/x',
+                        read=[self.folder], write=[self.folder], kept=[kept])
+        self.file("x", "content")
+        self.allowed(f"open('{self.folder}/x').read()", read=[self.folder], write=[self.folder], kept=[self.folder])
+
     def test_what_the_kernel_allows(self):
         """Readable after all, such as a directory of the sandbox's own: the hook has no say."""
         self.file("x", "content")

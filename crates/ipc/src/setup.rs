@@ -49,6 +49,11 @@ impl SetUp {
         self.record(7, prefix);
     }
 
+    /// Nothing can be written at or below this path, although a writable one lies above it.
+    pub fn kept(&mut self, prefix: &[u8]) {
+        self.record(12, prefix);
+    }
+
     /// A file of the sandbox's own in the place of a host's.
     pub fn stand_in(&mut self, path: &[u8]) {
         self.record(8, path);

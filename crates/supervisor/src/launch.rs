@@ -223,6 +223,9 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     for path in &view.hidden {
         set_up.masked(path.as_os_str().as_encoded_bytes());
     }
+    for path in &view.kept {
+        set_up.kept(path.as_os_str().as_encoded_bytes());
+    }
     for path in &view.stand_ins {
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
     }

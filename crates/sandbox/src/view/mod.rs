@@ -149,6 +149,8 @@ pub struct View {
     pub writable: Vec<PathBuf>,
     /// Those in which nothing can be read, although what is above can.
     pub hidden: Vec<PathBuf>,
+    /// Those in which nothing can be written, although it can above.
+    pub kept: Vec<PathBuf>,
     /// Files of the sandbox's own in the place of the host's.
     pub stand_ins: Vec<PathBuf>,
     /// What a grant became, where that is not what it says: a symlink's target, a missing path.
@@ -384,6 +386,7 @@ impl Builder {
         }
         self.scaffold(&mut tree, scaffold);
         self.show(&mut tree, &cwd);
+        self.note_kept(&places);
         self.view.cwd = cwd;
         self.view.tree = tree.into_nodes();
         self.view.landlock.extend(carve::rules(&places)?);
@@ -530,6 +533,19 @@ impl Builder {
         match self.resolver.resolve(path) {
             Err(_) if tree.writable_above(path).is_none() => Ok(None),
             other => other.map(Found::there),
+        }
+    }
+
+    /// Where writing ends and does not begin again below, for explanations.
+    fn note_kept(&mut self, places: &[Place]) {
+        for (index, place) in places.iter().enumerate() {
+            let above = places[..index].iter().rev().find(|above| place.path.starts_with(&above.path));
+            let mut from_here = places[index..].iter().take_while(|below| below.path.starts_with(&place.path));
+            if above.is_some_and(|above| above.in_force().has_any(Rights::WRITE))
+                && !from_here.any(|below| below.in_force().has_any(Rights::WRITE))
+            {
+                self.view.kept.push(place.path.clone());
+            }
         }
     }
 

@@ -285,7 +285,9 @@ fn what_may_not_be_written_is_bound_read_only_and_cannot_be_moved_away() {
     let outer = [region(&dir, BOTH, Rights::NONE), region(&dir.join("a/b"), Rights::READ, write)];
     assert_eq!(binds(&of(&outer).unwrap()), [(dir.clone(), true), (dir.join("a"), true), (dir.join("a/b"), false)]);
     let inner = [outer.to_vec(), vec![region(&dir.join("a/b/c"), BOTH, Rights::NONE)]].concat();
-    assert!(binds(&of(&inner).unwrap()).contains(&(dir.join("a/b/c"), true)));
+    let inner = of(&inner).unwrap();
+    assert!(binds(&inner).contains(&(dir.join("a/b/c"), true)));
+    assert_eq!((of(&outer).unwrap().kept, inner.kept), (vec![dir.join("a/b")], vec![]));
 }
 
 #[test]
