@@ -273,10 +273,14 @@ impl State {
         }
     }
 
-    fn rights(self, directory: bool) -> Rights {
+    /// All rights, those that only a directory can have included.
+    fn all(self) -> Rights {
         let all = self.policy.with(self.own).without(Rights::DEVICES);
-        let all = if self.runtime { all.without(Rights::WRITE) } else { all };
-        if directory { all } else { all.and(Rights::OF_FILES) }
+        if self.runtime { all.without(Rights::WRITE) } else { all }
+    }
+
+    fn rights(self, directory: bool) -> Rights {
+        if directory { self.all() } else { self.all().and(Rights::OF_FILES) }
     }
 }
 
@@ -420,9 +424,11 @@ impl Builder {
             }
             let nearest = tree.nearest(path).unwrap_or_default();
             let code = state.policy_code || state.own_code;
+            // A file of which the directory may be changed is not made a mount point for having no right of its own.
+            let writes = if nearest.writable { state.all() } else { rights };
             let shown = Shown {
                 directory: point.directory,
-                writable: rights.has_any(Rights::WRITE),
+                writable: writes.has_any(Rights::WRITE),
                 code,
                 of_caller: !state.policy.is_none() || state.of_caller,
                 hidden: rights.is_none() && !code,
@@ -430,7 +436,9 @@ impl Builder {
             // A mount point can be neither removed nor renamed.
             let stays = if point.directory { Rights::REMOVE_DIR } else { Rights::REMOVE_FILE };
             let kept = point.denied.has_any(stays) && rights_above.has_any(stays);
-            if !kept && shown.is_like(&nearest) || shown.hidden && !nearest.is_there() {
+            let of_kind = if point.directory { Rights::ALL } else { Rights::OF_FILES };
+            let nothing_to_hide = shown.hidden && rights_above.and(of_kind).is_none();
+            if !kept && (nothing_to_hide || shown.is_like(&nearest)) || shown.hidden && !nearest.is_there() {
                 let held = nearest.held(point.directory);
                 places.push(Place { path: path.clone(), rights, held });
                 continue;

@@ -422,3 +422,19 @@ fn overlays_lie_over_the_smallest_read_only_directories_with_something_denied() 
     assert_eq!(overlays(&view), [(dir.join("in"), vec![]), (dir.join("in/open"), vec![])]);
     assert_eq!(masks(&view).len(), 4);
 }
+
+#[test]
+fn a_file_with_no_right_of_its_own_is_a_mount_point_only_where_it_loses_one() {
+    let (_guard, dir) = place();
+    fs::write(dir.join("file"), "").unwrap();
+    let file = dir.join("file");
+    let remove = Rights::REMOVE_FILE.with(Rights::REMOVE_DIR);
+    let built = |outer, inner: Region| {
+        let view = of(&[region(&dir, outer, Rights::NONE), inner]).unwrap();
+        (binds(&view).len(), masks(&view).len())
+    };
+    assert_eq!(built(remove, region(&file, Rights::REMOVE_FILE, Rights::NONE)), (1, 0));
+    assert_eq!(built(remove, region(&file, remove.with(Rights::READ_FILE), Rights::NONE)), (1, 0));
+    assert_eq!(built(remove, region(&file, Rights::NONE, Rights::REMOVE_FILE)), (1, 1), "it cannot be removed");
+    assert_eq!(built(BOTH, region(&file, remove, Rights::READ)), (1, 1), "it cannot be read");
+}
