@@ -7,7 +7,7 @@ import test from "node:test";
 
 import { Supervisor } from "python-ipc-bun";
 
-import { Recorder, TIMEOUT, eventually, execute } from "./support/index.mjs";
+import { Recorder, TIMEOUT, eventually, execute, spawnHost } from "./support/index.mjs";
 
 const timeout = { timeout: TIMEOUT };
 const SECRET = "a secret of the host\n";
@@ -286,6 +286,31 @@ print()`);
   rmSync(at("key"));
   writeFileSync(at("key"), "made again");
   assert.equal(await look(3), "plain replaced;-;-;part/file replaced;-;-;");
+});
+
+const rootAlone = { ...timeout, skip: process.getuid() !== 0 && "root alone mounts" };
+test("file systems mounted inside a grant show, with what is denied in them and around them", rootAlone, async (t) => {
+  const dir = project(t);
+  const host = `
+const [dir] = process.argv.slice(2);
+const denyRead = ["key", "part/key", "part/none"].map((name) => dir + "/" + name);
+const supervisor = new Supervisor({ permissions: { allowRead: [dir], denyRead } });
+supervisor.onEvent((event) => {
+  if (event.type === "output") console.log(event.data.trim());
+  if (event.type === "warn" && event.data.includes("mounted below")) console.log("told");
+});
+await supervisor.start();
+supervisor.sendCode(\`
+def reads(name):
+    try: return open(\${JSON.stringify(dir)} + "/" + name).read().strip()
+    except OSError: return "-"
+print(*map(reads, ["plain", "key", "part/shown", "part/key", "part/none", "part/file"]), sep=";")\`);
+await supervisor.stop({ graceMs: 30_000 });
+`;
+  const mount = 'mount -t tmpfs tmpfs "$0/part" && echo nested | tee "$0/part/shown" > "$0/part/key" && exec "$@"';
+  const under = ["unshare", "--mount", "--propagation", "shared", "sh", "-c", mount, dir];
+  const { stdout, stderr } = await spawnHost(host, { args: [dir], under }).ended;
+  assert.equal(stdout, `told\n${SECRET.trim()};-;nested;-;-;-\n`, stderr);
 });
 
 test("a denial that cannot be enforced is refused at start", timeout, async (t) => {
