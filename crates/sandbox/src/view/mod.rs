@@ -546,14 +546,17 @@ impl Builder {
 
     /// Where writing ends and does not begin again below, for explanations.
     fn note_kept(&mut self, places: &[Place]) {
+        let mut above: Vec<&Place> = Vec::new();
         for (index, place) in places.iter().enumerate() {
-            let above = places[..index].iter().rev().find(|above| place.path.starts_with(&above.path));
+            while above.last().is_some_and(|above| !place.path.starts_with(&above.path)) {
+                above.pop();
+            }
             let mut from_here = places[index..].iter().take_while(|below| below.path.starts_with(&place.path));
-            if above.is_some_and(|above| above.in_force().has_any(Rights::WRITE))
-                && !from_here.any(|below| below.in_force().has_any(Rights::WRITE))
-            {
+            let writes = |place: &Place| place.in_force().has_any(Rights::WRITE);
+            if above.last().is_some_and(|above| writes(above)) && !from_here.any(writes) {
                 self.view.kept.push(place.path.clone());
             }
+            above.push(place);
         }
     }
 

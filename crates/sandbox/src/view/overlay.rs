@@ -46,10 +46,15 @@ impl Builder {
             return Ok(());
         }
         let mounts = mount_points()?;
-        for (number, (directory, absent)) in wanted.into_iter().enumerate() {
+        // First those that cannot do without.
+        let mut wanted: Vec<(PathBuf, Vec<Bytes>)> = wanted.into_iter().collect();
+        wanted.sort_by_key(|(_, absent)| absent.is_empty());
+        let mut too_many = 0;
+        for (directory, absent) in wanted {
+            let dir = directory.display();
             let why = if mounts.iter().any(|mount| mount.starts_with(&directory) && *mount != directory) {
                 "other file systems are mounted below it"
-            } else if number >= MAX_OVERLAYS {
+            } else if tree.overlays.len() == MAX_OVERLAYS {
                 "too many directories hold something denied"
             } else {
                 let shown = tree.nearest(&directory).unwrap_or_default();
@@ -57,19 +62,25 @@ impl Builder {
                 tree.overlays.insert(directory, absent);
                 continue;
             };
-            let dir = directory.display();
-            match absent.first() {
-                None => {
-                    let holds = format!("what is denied in {dir} holds until the host puts another file in its place");
-                    self.view.notes.push(format!("{holds}: {why}"));
-                }
-                Some(name) => {
-                    return refused(format!(
-                        "{} does not exist in {dir}, and cannot be denied there: {why}; create it first, or deny {dir}",
-                        name.as_path().display(),
-                    ));
-                }
+            if let Some(name) = absent.first() {
+                return refused(format!(
+                    "{} does not exist in {dir}, and cannot be denied there: {why}; create it first, or deny {dir}",
+                    name.as_path().display(),
+                ));
             }
+            if tree.overlays.len() == MAX_OVERLAYS {
+                too_many += 1;
+            } else {
+                let what = format!("what is denied in {dir} holds until the host puts another file in its place");
+                self.view.notes.push(format!("{what}: {why}"));
+            }
+        }
+        if too_many > 0 {
+            self.view.notes.push(format!(
+                "what is denied in {too_many} of {} directories holds until the host puts other files in its place: \
+                 {MAX_OVERLAYS} at most can be kept from that; deny whole directories instead",
+                too_many + MAX_OVERLAYS,
+            ));
         }
         Ok(())
     }

@@ -438,3 +438,21 @@ fn a_file_with_no_right_of_its_own_is_a_mount_point_only_where_it_loses_one() {
     assert_eq!(built(remove, region(&file, Rights::NONE, Rights::REMOVE_FILE)), (1, 1), "it cannot be removed");
     assert_eq!(built(BOTH, region(&file, remove, Rights::READ)), (1, 1), "it cannot be read");
 }
+
+#[test]
+fn no_more_overlays_than_a_message_holds() {
+    let (_guard, dir) = place();
+    let mut regions = vec![region(&dir, Rights::READ, Rights::NONE)];
+    for number in 0..40 {
+        let key = dir.join(format!("{number:02}/key"));
+        fs::create_dir(key.parent().unwrap()).unwrap();
+        fs::write(&key, "").unwrap();
+        regions.push(region(&key, Rights::NONE, Rights::READ));
+    }
+    let missing = Missing { path: dir.join("39/missing"), allowed: Rights::NONE, rule: "deny read x".into() };
+    let policy = Policy { regions, missing: vec![missing], ..Policy::default() };
+    let view = build(&policy, &[], &with(&[], &[])).unwrap();
+    assert_eq!((overlays(&view).len(), masks(&view).len()), (32, 40));
+    assert!(overlays(&view).contains(&(dir.join("39"), vec![Bytes::from("missing")])), "{:?}", overlays(&view));
+    assert!(view.notes.iter().any(|note| note.contains("in 8 of 40 directories")), "{:?}", view.notes);
+}

@@ -1,6 +1,7 @@
 //! The nodes of a file tree in the making, with the directories that they need.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::Bytes;
@@ -58,6 +59,8 @@ pub struct Tree {
     pub overlays: BTreeMap<PathBuf, Vec<Bytes>>,
     dirs: BTreeSet<PathBuf>,
     nodes: Vec<(PathBuf, Node)>,
+    /// Where the nodes stand.
+    made: BTreeSet<PathBuf>,
 }
 
 impl Tree {
@@ -90,6 +93,7 @@ impl Tree {
 
     /// A node whose place is nobody else's.
     pub fn put(&mut self, path: PathBuf, node: Node) {
+        self.made.insert(path.clone());
         self.nodes.push((path, node));
     }
 
@@ -97,14 +101,14 @@ impl Tree {
     pub fn add(&mut self, node: Node, path: &Path) {
         if !self.nearest(path).is_some_and(|nearest| nearest.is_there()) {
             self.parents(path);
-            self.nodes.push((path.to_owned(), node));
+            self.put(path.to_owned(), node);
         }
     }
 
     pub fn dir(&mut self, path: &Path) {
         self.parents(path);
         if path != Path::new("/") && !self.binds.contains_key(path) && self.dirs.insert(path.to_owned()) {
-            self.nodes.push((path.to_owned(), Node::Dir { path: Bytes::from(path) }));
+            self.put(path.to_owned(), Node::Dir { path: Bytes::from(path) });
         }
     }
 
@@ -123,9 +127,10 @@ impl Tree {
 
     /// Whether something is shown below a mask.
     pub fn holds_below(&self, mask: &Path) -> bool {
-        let is_below = |path: &Path| path != mask && path.starts_with(mask);
-        self.binds.iter().any(|(path, shown)| shown.is_there() && is_below(path))
-            || self.nodes.iter().any(|(path, _)| is_below(path))
+        let below = (Bound::Excluded(mask), Bound::Unbounded);
+        let mut binds = self.binds.range::<Path, _>(below).take_while(|(path, _)| path.starts_with(mask));
+        let mut made = self.made.range::<Path, _>(below).take_while(|path| path.starts_with(mask));
+        binds.any(|(_, shown)| shown.is_there()) || made.next().is_some()
     }
 
     /// Parents come before what they hold.
