@@ -229,6 +229,8 @@ test("everything but what is denied, where the default allows", timeout, async (
   assert.equal(await effect(dir, { policyPath: file }, reads, ["plain", "secret/key", "part/file"]), "ynny/ynn");
   const permissions = { allowRead: [path.join(dir, "secret/open")], denyRead: [path.join(dir, "plain")] };
   assert.equal(await effect(dir, { policyPath: file, permissions }, reads, ["plain"]), "nnyy/n");
+  const open = { allowRead: [path.join(dir, "secret/open/deep/file")] };
+  assert.equal(await effect(dir, { policyPath: file, permissions: open }, ["secret/open/deep/file", "secret/open/deep", "secret/open", "secret"]), "ynnn/", "what leads there is not listed");
   const { stdout } = await execute("import os; print('etc' in os.listdir('/'))", { policyPath: file });
   assert.equal(stdout, "True\n", "the root can be listed");
 });

@@ -108,7 +108,13 @@ pub fn build_root(
     let mut overlays = 0;
     for node in &plan.tree {
         match node {
-            Node::Dir { path } => sys::make_dir(root.as_fd(), &path.0).during(step)?,
+            Node::Dir { path } => {
+                sys::make_dir(root.as_fd(), &path.0).during(step)?;
+                // Below a mask it is on the way to something that is shown: not to be listed, as the mask itself.
+                if masks.iter().any(|(mask, _)| is_below(&path.0, mask)) {
+                    sys::set_mode(root.as_fd(), &path.0, 0o111).during(step)?;
+                }
+            }
             Node::Symlink { path, target } => sys::make_symlink(root.as_fd(), &path.0, &target.0).during(step)?,
             Node::Text { path, text } => write_file(root.as_fd(), &path.0, text.as_bytes())?,
             Node::Harness { path } => {
