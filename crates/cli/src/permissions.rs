@@ -64,9 +64,9 @@ static FLAGS: [Flag; 14] = [
     allow(Net, "allow-net", "HOSTS", "Connect to these hosts, as in github.com,10.0.0.0/8 (not supported yet)")
         .short('N'),
     deny(Net, "deny-net", "HOSTS", "Never connect to these hosts"),
-    allow(Run, "allow-run", "PROGRAMS", "Start these programs (not supported yet)"),
+    allow(Run, "allow-run", "PROGRAMS", "Start these programs"),
     deny(Run, "deny-run", "PROGRAMS", "Never start these programs"),
-    allow(Ffi, "allow-ffi", "PATHS", "Load dynamic libraries from these paths (not supported yet)"),
+    allow(Ffi, "allow-ffi", "PATHS", "Load dynamic libraries from these paths"),
     deny(Ffi, "deny-ffi", "PATHS", "Never load dynamic libraries from these paths"),
     allow(Sys, "allow-sys", "NAMES", "See this about the system, as in hostname,os (not supported yet)"),
     deny(Sys, "deny-sys", "NAMES", "Never see this about the system"),

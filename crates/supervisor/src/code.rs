@@ -12,6 +12,7 @@ use buntime_sandbox::Bytes;
 use buntime_sandbox::plan::{Access, Bind, Copy, LandlockRule, Node, Rights};
 use buntime_sandbox::view::{Grant, Origin};
 
+use crate::elf;
 use crate::error::Error;
 use crate::interpreter::Python;
 use crate::libraries::Libraries;
@@ -151,6 +152,10 @@ impl<'a> Code<'a> {
         if is_denied(&load) {
             return load;
         }
+        // The loader would run it.
+        if self.is_program(path) {
+            return self.may_run(path);
+        }
         if is_below(&self.runtime.libraries) {
             return by_runtime("what the interpreter may load");
         }
@@ -167,6 +172,13 @@ impl<'a> Code<'a> {
         }
     }
 
+    /// Whether there is a list of programs, and this one is to be looked for there.
+    fn is_program(&self, path: &Path) -> bool {
+        self.runs_programs()
+            && !self.policies.all_programs()
+            && elf::read(path).is_ok_and(|elf| elf.is_some_and(|elf| elf.program))
+    }
+
     fn is_named_library(&self, path: &Path) -> bool {
         self.policies.real.all_rules().any(|(_, rule)| match &rule.target {
             Target::Ffi(named) => rule.action != Action::Deny && !named.is_root() && named.holds(path),
@@ -181,12 +193,12 @@ impl<'a> Code<'a> {
         if is_denied(&load) {
             return Some(load);
         }
-        if self.policies.everything() {
-            return None;
-        }
         let read = self.ask(Query::read(text));
         if is_denied(&read) {
             return Some(read);
+        }
+        if self.policies.everything() {
+            return None;
         }
         if programs::may_write(&self.policies.real, path) {
             let write = self.ask(Query::write(text));
