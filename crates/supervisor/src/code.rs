@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::interpreter::Python;
 use crate::libraries::Libraries;
 use crate::programs::{self, Policies, Programs};
+use crate::search;
 
 /// What is shown where every program may be run, or every library be loaded: the system's. Elsewhere a program is one
 /// that can be read.
@@ -103,7 +104,7 @@ impl<'a> Code<'a> {
         for (_, rule) in self.policies.written.all_rules() {
             let Target::Ffi(path) = &rule.target else { continue };
             if path.is_glob() {
-                let found = programs::matches(path, &rule.origin.to_string())?;
+                let found = search::places(path, &rule.origin.to_string())?;
                 places.extend(found.into_iter().map(|path| (path, rule)));
             } else if !path.is_root() {
                 places.push((PathBuf::from(path.to_string()), rule));
@@ -226,12 +227,15 @@ impl<'a> Code<'a> {
         let mut covered = Vec::new();
         if self.runs_programs() && !self.policies.all_programs() {
             for dir in mounts.code_dirs() {
-                let found = Libraries::below(&dir)?;
                 if self.runtime.holds(&dir) {
+                    let found = Libraries::below(&dir)?;
                     mounts.narrow(&dir, found.code.iter().filter(|place| self.is_code(place)));
+                    covered.extend(found.programs.iter().cloned());
+                } else {
+                    covered.extend(search::below(&dir, "ffi")?);
                 }
-                covered.extend(found.programs.iter().filter(|program| !self.may_run(program).allowed).cloned());
             }
+            covered.retain(|path| !self.is_code(path));
         }
         // Every place where another answer may begin.
         let mut points: BTreeSet<&Path> = BTreeSet::new();
@@ -276,7 +280,7 @@ impl<'a> Code<'a> {
         for (_, rule) in self.policies.real.all_rules().filter(|(_, rule)| rule.action == Action::Deny) {
             let Target::Exec { program: Program::Command(name), .. } = &rule.target else { continue };
             for dir in mounts.dirs() {
-                found.extend(programs::named(&dir, name, &rule.origin.to_string())?);
+                found.extend(search::named(&dir, name, &rule.origin.to_string())?);
             }
         }
         Ok(found)
@@ -381,7 +385,7 @@ impl Mounts {
 
     /// Gives a place that is shown a mount of its own.
     fn own(&mut self, point: &Path) {
-        let Ok(meta) = std::fs::symlink_metadata(point) else { return };
+        let Some(meta) = std::fs::symlink_metadata(point).ok().filter(|meta| !meta.is_symlink()) else { return };
         if let Some(bind) = self.shown_by(point).cloned() {
             let path = Bytes::from(point);
             let own = Bind { source: path.clone(), path, directory: meta.is_dir(), ..bind };

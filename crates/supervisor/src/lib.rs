@@ -32,6 +32,7 @@ mod programs;
 mod queue;
 #[allow(unsafe_code, reason = "registering a descriptor asks for a promise about its owner")]
 mod readable;
+mod search;
 mod setup_error;
 mod supervisor;
 mod threads;

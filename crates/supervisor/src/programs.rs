@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Action, Decision, FsPerm, PathPattern, PolicyStack, Program, Query, Rule, Target, WRITE_PERMS};
+use buntime_policy::{Action, Decision, FsPerm, PolicyStack, Program, Query, Rule, Target, WRITE_PERMS};
 use buntime_sandbox::plan::Access;
 use buntime_sandbox::view::{Grant, Origin};
 use sha2::{Digest, Sha256};
@@ -18,14 +18,12 @@ use sha2::{Digest, Sha256};
 use crate::closure::{Closure, Loader};
 use crate::elf;
 use crate::error::Error;
-use crate::tree;
+use crate::{search, tree};
 
 /// How long the first line of a script may be (execve(2)).
 const MAX_FIRST_LINE: u64 = 256;
 /// Symlinks followed for one path, as the kernel does (path_resolution(7)).
 const MAX_LINKS: usize = 40;
-/// Most files that directories and globs of programs are looked through for.
-const MAX_LOOKED_AT: usize = 200_000;
 /// Most programs of all rules together: each is a mount of its own.
 const MAX_PROGRAMS: usize = 4096;
 /// Most bytes of all private copies together.
@@ -120,7 +118,7 @@ impl Search<'_> {
             Program::Command(name) => self.dirs().map(|dir| dir.join(name)).filter(|path| path.exists()).collect(),
             // All of them, which needs no list.
             Program::Path(path) if path.is_root() => Vec::new(),
-            Program::Path(path) if path.is_glob() => matches(path, &rule.origin.to_string())?,
+            Program::Path(path) if path.is_glob() => search::files(path, &rule.origin.to_string())?,
             Program::Path(path) => {
                 let named = PathBuf::from(path.to_string());
                 match named.is_dir() {
@@ -158,7 +156,7 @@ impl Search<'_> {
             Program::Path(path) => {
                 let named = PathBuf::from(path.to_string());
                 if path.is_glob() {
-                    return matches(path, &origin)?.iter().try_for_each(|name| self.allow_found(rule, name));
+                    return search::files(path, &origin)?.iter().try_for_each(|name| self.allow_found(rule, name));
                 }
                 if named.is_dir() {
                     if sha256.is_some() {
@@ -167,7 +165,7 @@ impl Search<'_> {
                             &format!("{} is a directory, and sha256 pins one program", named.display()),
                         ));
                     }
-                    return below(&named, &origin)?.iter().try_for_each(|name| self.allow_found(rule, name));
+                    return search::below(&named, &origin)?.iter().try_for_each(|name| self.allow_found(rule, name));
                 }
                 vec![named]
             }
@@ -273,9 +271,9 @@ impl Search<'_> {
         let files = if path.is_root() {
             Vec::new() // Found among the system's, which are shown.
         } else if path.is_glob() {
-            matches(path, &rule.origin.to_string())?
+            search::files(path, &rule.origin.to_string())?
         } else if named.is_dir() {
-            let mut files = below(&named, &rule.origin.to_string())?;
+            let mut files = search::below(&named, &rule.origin.to_string())?;
             files.retain(|file| file.file_name().is_some_and(|name| name.to_string_lossy().contains(".so")));
             files
         } else {
@@ -438,14 +436,9 @@ pub fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
         .find(|file| std::fs::metadata(file).is_ok_and(|meta| is_program(&meta)))
 }
 
-/// What lies below a directory, symlinks to files included, and none to directories followed.
-fn below(dir: &Path, origin: &str) -> Result<Vec<PathBuf>, Error> {
-    walk(dir, origin, |_| Some(true))
-}
-
 /// The programs below a directory, and the links there to programs anywhere.
 fn programs_below(dir: &Path, origin: &str) -> Result<Vec<PathBuf>, Error> {
-    let mut found = below(dir, origin)?;
+    let mut found = search::below(dir, origin)?;
     found.retain(|path| path.is_symlink() || is_started(path));
     Ok(found)
 }
@@ -458,54 +451,6 @@ fn is_started(path: &Path) -> bool {
         Ok(None) => executable(),
         Err(_) => false,
     }
-}
-
-/// The files of a name below a directory, links by that name followed.
-pub fn named(dir: &Path, name: &str, origin: &str) -> Result<Vec<PathBuf>, Error> {
-    let found = walk(dir, origin, |path| Some(path.file_name() == Some(OsStr::new(name))))?;
-    Ok(found.into_iter().filter_map(|path| path.canonicalize().ok()).collect())
-}
-
-/// The paths that a glob names: those that it names exactly, and nothing below.
-pub fn matches(pattern: &PathPattern, origin: &str) -> Result<Vec<PathBuf>, Error> {
-    let from = PathBuf::from(pattern.literal_prefix());
-    let progress = |path: &Path| {
-        let names = path.components().filter_map(|component| match component {
-            std::path::Component::Normal(name) => Some(name),
-            _ => None,
-        });
-        names.fold(pattern.progress(), |at, name| at.enter(name))
-    };
-    walk(&from, origin, |path| {
-        let at = progress(path);
-        (!at.is_lost()).then(|| at.is_match())
-    })
-}
-
-/// The files of a tree for which `wanted` says yes; where it says nothing, what is below is not looked at either.
-fn walk(from: &Path, origin: &str, wanted: impl Fn(&Path) -> Option<bool>) -> Result<Vec<PathBuf>, Error> {
-    let mut found = Vec::new();
-    let mut queue = vec![from.to_owned()];
-    let mut looked_at = 0;
-    while let Some(dir) = queue.pop() {
-        // What cannot be listed holds nothing that could be named.
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            looked_at += 1;
-            if looked_at > MAX_LOOKED_AT {
-                let what = format!("{origin}: more than {MAX_LOOKED_AT} files below {}", from.display());
-                return Err(Error::policy("ERR_BUNTIME_RUN", what).with_hint("name a narrower place"));
-            }
-            let path = entry.path();
-            let Some(wanted) = wanted(&path) else { continue };
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => queue.push(path),
-                Ok(_) if wanted => found.push(path),
-                _ => {}
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// What `#!` names.
