@@ -22,6 +22,8 @@ export interface SupervisorOptions {
   workerType?: "python" | "bun";
   /** False: no kernel layer at all. Development only. Default true. */
   sandboxEnabled?: boolean;
+  /** The weakest enforcement that is accepted, beside the policy's own `minTier`. Default: what options and policy ask for. */
+  minTier?: Tier;
   /** Runtime to use: a python3 executable. Default: found on PATH. */
   interpreter?: string;
   /** The worker's working directory, a path of the host's. Default: the caller's own. */
@@ -156,9 +158,13 @@ export interface MemoryStats {
   toSupervisor: Ring;
   worker: { rss: number; peak: number; limit: number; cpuPercent: number };
 }
+export type Tier = "full" | "nested" | "landlock" | "none";
 /** What the kernel reports, not what was asked for. */
 export interface Enforcement {
-  /** Every layer, or not every layer: "none" is only had with `sandboxEnabled: false`. */
+  /**
+   * Every layer, or not every layer: "none" is only had with `sandboxEnabled: false`, or where the policy leaves Landlock out
+   * (`plugins.landlock: false`). Which layers are in force the other fields say.
+   */
   tier: "full" | "none";
   namespaces: {
     user: boolean; mount: boolean; pid: boolean; net: boolean; ipc: boolean; uts: boolean; cgroup: boolean;
@@ -206,8 +212,8 @@ export interface Policy {
   sys?: { rules: NameRule[] };
   antiEscape?: { denySyscalls: string[] };
   audit?: { enabled: boolean; events?: string[] };
-  /** "landlock" and "none" are refused at start: less than "full" does not exist yet. */
-  minTier?: "full" | "nested" | "landlock" | "none";
+  /** The weakest enforcement that is accepted. Less than "full" is only had with `plugins.landlock: false`. */
+  minTier?: Tier;
   /** the guide's lambda spelling, accepted on input */
   rules?: {
     fs?: { allow?: string[]; deny?: string[]; mode?: "read" | "write" };

@@ -174,6 +174,46 @@ test("policy-loaded and config-loaded tell what is in force", timeout, async () 
   assert.equal(config.security.mode, "strict");
 });
 
+test("plugins.landlock: false leaves Landlock out, where mounts and filter hold all that the policy says", timeout, async () => {
+  const policyPath = file("policy.json", { version: 1, plugins: { landlock: false } });
+  const code = `
+import os
+def tried(action):
+    try: action(); print("done")
+    except OSError: print("denied")
+tried(lambda: open("/etc/hostname"))
+tried(lambda: open("/usr/planted", "w"))
+tried(lambda: os.execv("/bin/sh", ["sh"]))
+`;
+  const { recorder, stdout } = await execute(code, { policyPath });
+  assert.equal(stdout, "denied\n".repeat(3));
+  const [enforcement] = recorder.data("enforcement");
+  assert.deepEqual([enforcement.tier, enforcement.landlock, enforcement.seccomp], ["none", null, true]);
+  assert.deepEqual([...new Set(Object.values(enforcement.namespaces))], [true]);
+  assert.ok(enforcement.notes.some((note) => /plugins\.landlock/.test(note)), JSON.stringify(enforcement.notes));
+
+  const refused = async (options, expected) => {
+    await assert.rejects(new Supervisor(options).start(), (error) => {
+      assert.ok(error instanceof PolicyError, String(error));
+      assert.match(error.message, expected);
+      return true;
+    });
+  };
+  await refused({ policyPath, permissions: { allowRead: ["/srv"] } }, /allow read \/srv \(--allow-read=\/srv\): plugins\.landlock = false, and without Landlock/);
+  await refused({ policyPath: file("policy.json", { version: 1, plugins: { seccomp: false } }) }, /plugins\.seccomp = false is not supported: /);
+  await refused({ policyPath: file("policy.json", { version: 1, plugins: { namespaces: false } }) }, /plugins\.namespaces = false is not supported: /);
+  await refused({ policyPath, minTier: "landlock" }, /minTier = "landlock" cannot be had with plugins\.landlock = false/);
+  await refused({ sandboxEnabled: false, minTier: "nested" }, /minTier = "nested" cannot be had with sandboxEnabled: false/);
+});
+
+test("minTier is met by every layer, or by what the policy leaves", timeout, async () => {
+  const policyPath = file("policy.json", { version: 1, plugins: { landlock: false }, minTier: "none" });
+  for (const options of [{ minTier: "full" }, { minTier: "none" }, { policyPath }, { policyPath, minTier: "none" }]) {
+    assert.equal((await execute("1", options)).exitCode, 0, JSON.stringify(options));
+  }
+  assert.throws(() => new Supervisor({ minTier: "ful" }), /option "minTier": expected "full", "nested", "landlock" or "none", found "ful"/);
+});
+
 test("the guide's spelling of a shipped policy means the shipped one, with a warning", timeout, async () => {
   const { recorder } = await execute("1", { policyPath: "src/policies/lambda.json", cwd: "/" });
   assert.equal(recorder.data("policy-loaded").length, 1);

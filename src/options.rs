@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use buntime_policy::Tier;
 use buntime_supervisor::{Error, Options, SHM_SIZE_RANGE, WorkerKind};
 use serde_json::{Map, Value};
 
 use crate::error::invalid_option;
 use crate::policy;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "policyPath",
     "activePolicyPath",
     "activePolicyMetaPath",
     "shmSize",
     "workerType",
     "sandboxEnabled",
+    "minTier",
     "interpreter",
     "cwd",
     "env",
@@ -24,8 +26,8 @@ const KEYS: [&str; 11] = [
     "permissions",
 ];
 
-/// Keys of the design that come later: told apart from typing errors.
-const NOT_YET: [&str; 2] = ["workerCommand", "minTier"];
+/// A key of the design that comes later: told apart from typing errors.
+const NOT_YET: &str = "workerCommand";
 
 /// Reads the options. An unknown key is an error: a misspelt `permisions` that was ignored would be found in
 /// production.
@@ -44,12 +46,13 @@ pub fn parse(options: Value) -> Result<Options, Error> {
             "shmSize" => parsed.shm_size = shm_size(&key, &value)?,
             "workerType" => parsed.worker = worker(&key, &value)?,
             "sandboxEnabled" => parsed.sandbox_enabled = boolean(&key, &value)?,
+            "minTier" => parsed.min_tier = Some(tier(&key, &value)?),
             "interpreter" => parsed.interpreter = Some(path(&key, value)?),
             "cwd" => parsed.cwd = Some(path(&key, value)?),
             "env" => parsed.env = env(&key, value)?,
             "args" => parsed.args = strings(&key, value)?.into_iter().map(OsString::from).collect(),
             "permissions" => parsed.permissions = policy::permissions(&key, value)?,
-            later if NOT_YET.contains(&later) => {
+            NOT_YET => {
                 return Err(invalid_option(format!("option {key:?} is not supported yet")));
             }
             _ => return Err(unknown("option", &key, &KEYS)),
@@ -90,6 +93,12 @@ fn worker(key: &str, value: &Value) -> Result<WorkerKind, Error> {
         Some("bun") => Ok(WorkerKind::Bun),
         _ => Err(unexpected(key, value, r#""python" or "bun""#)),
     }
+}
+
+fn tier(key: &str, value: &Value) -> Result<Tier, Error> {
+    let named = |tier: &&Tier| value.as_str() == Some(tier.as_str());
+    let found = Tier::ALL.iter().find(named).copied();
+    found.ok_or_else(|| unexpected(key, value, r#""full", "nested", "landlock" or "none""#))
 }
 
 fn env(key: &str, value: Value) -> Result<BTreeMap<String, String>, Error> {

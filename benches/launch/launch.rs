@@ -177,6 +177,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
         },
         hostname: "sandbox".into(),
         tree,
+        with_landlock: true,
         landlock,
         seccomp: SeccompPlan { deny: Vec::new(), exec: ExecGate::WorkerOnly },
         worker: Worker {

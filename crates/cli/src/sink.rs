@@ -181,6 +181,7 @@ mod tests {
     fn enforcement_in_one_line() {
         let mut enforcement = Enforcement {
             tier: "full",
+            as_asked: true,
             namespaces: Namespaces { user: true, net: true, ..Namespaces::default() },
             landlock: Some(LandlockInForce { abi: 7 }),
             seccomp: true,
@@ -194,6 +195,7 @@ mod tests {
         );
         enforcement = Enforcement {
             tier: "none",
+            as_asked: true,
             namespaces: Namespaces::default(),
             landlock: None,
             seccomp: false,

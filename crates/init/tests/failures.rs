@@ -15,6 +15,7 @@ fn plan(program: &str, cwd: &str) -> Plan {
         identity: Identity { outer_uid: 1, outer_gid: 1, inner_uid: 1, inner_gid: 1 },
         hostname: "sandbox".into(),
         tree: vec![],
+        with_landlock: true,
         landlock: vec![],
         seccomp: SeccompPlan::default(),
         worker: Worker { program: bytes(program), argv: vec![bytes(program)], env: vec![], cwd: bytes(cwd) },

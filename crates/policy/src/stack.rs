@@ -11,9 +11,9 @@ use crate::error::PolicyError;
 use crate::flags::{Permissions, Spelling};
 use crate::normalize::{NormalizedPolicy, normalize};
 use crate::parse::parse_policy;
-use crate::policy::{Policy, Settings};
+use crate::policy::{Policy, Settings, Stated};
 use crate::rule::{Program, Rule, Target};
-use crate::schema::{Action, Tier};
+use crate::schema::{Action, Plugins, Tier};
 
 /// Where a policy comes from. Ordered from low to high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +165,13 @@ impl PolicyStack {
     /// The merged view, for events and `activePolicyPath`: [`PolicyStack::rules`] with the settings in force.
     pub fn normalized(&self) -> NormalizedPolicy {
         normalize(&self.settings(), self.rules())
+    }
+
+    /// The layers that are used: all but those that are switched off, and by no source on.
+    pub fn plugins(&self) -> Plugins<bool> {
+        let Plugins { namespaces, landlock, seccomp } = self.settings().plugins;
+        let used = |layer: Option<Stated<bool>>| layer.is_none_or(|stated| stated.value);
+        Plugins { namespaces: used(namespaces), landlock: used(landlock), seccomp: used(seccomp) }
     }
 
     /// The strongest of the tiers that the sources demand.

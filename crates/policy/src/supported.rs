@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::policy::Stated;
 use crate::rule::{Origin, Program, Rule, Target};
-use crate::schema::{Action, DefaultAction, FsPerm, Tier};
+use crate::schema::{Action, DefaultAction, FsPerm};
 use crate::stack::PolicyStack;
 
 /// A part of the policy in force that has no effect yet.
@@ -34,14 +34,27 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
     let mut found: Vec<Unsupported> = Vec::new();
     let mut add = |what: String, origin: &Origin| found.push(Unsupported { what, origin: origin.clone() });
 
-    let plugins = [
-        ("namespaces", &settings.plugins.namespaces),
-        ("landlock", &settings.plugins.landlock),
-        ("seccomp", &settings.plugins.seccomp),
-    ];
-    for (name, plugin) in plugins {
+    for (name, plugin, reason) in [
+        ("namespaces", &settings.plugins.namespaces, "nothing else keeps the network and the host's processes away"),
+        ("seccomp", &settings.plugins.seccomp, "nothing else keeps the interpreter from being executed again"),
+    ] {
         if let Some(Stated { value: false, origin }) = plugin {
-            add(format!("plugins.{name} = false is not supported yet"), origin);
+            add(format!("plugins.{name} = false is not supported: {reason}"), origin);
+        }
+    }
+    let everything = stack.rules().any(|rule| rule.action != Action::Deny && rule.target == Target::Everything);
+    if let Some(Stated { value: false, origin }) = &settings.plugins.landlock {
+        // Where nothing is allowed a denial changes nothing.
+        for rule in stack.rules().filter(|rule| rule.action != Action::Deny || everything) {
+            if let Some(reason) = needs_landlock(&rule.target) {
+                let what = format!("{rule} ({}): plugins.landlock = false, and {reason}", rule.origin);
+                add(what, origin);
+            }
+        }
+        for (name, default) in [("fs", &settings.defaults.fs), ("exec", &settings.defaults.exec)] {
+            if let Some(Stated { value: DefaultAction::Allow, .. }) = default {
+                add(format!("defaults.{name} = \"allow\" needs plugins.landlock"), origin);
+            }
         }
     }
     let defaults = [("net", &settings.defaults.net)];
@@ -50,11 +63,7 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
             add(format!("defaults.{name} = \"allow\" is not supported yet"), origin);
         }
     }
-    if let Some(Stated { value: tier @ (Tier::Landlock | Tier::None), origin }) = &settings.min_tier {
-        add(format!("minTier = \"{tier}\" is not supported yet"), origin);
-    }
 
-    let everything = stack.rules().any(|rule| rule.action != Action::Deny && rule.target == Target::Everything);
     for rule in stack.rules() {
         if let Some(reason) = reason(rule, everything) {
             add(format!("{rule}: {reason}"), &rule.origin);
@@ -70,6 +79,18 @@ pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
             vec![Unsupported { what: "audit.enabled = true has no effect yet".to_owned(), origin }]
         }
         _ => Vec::new(),
+    }
+}
+
+/// What of a grant mounts and filter cannot hold, if there is something.
+fn needs_landlock(target: &Target) -> Option<&'static str> {
+    match target {
+        Target::Fs { .. } => Some(
+            "without Landlock a named pipe that may be read can be written to, what may be written can be read, and a \
+             directory that may be written can be given device nodes",
+        ),
+        Target::Exec { .. } => Some("without Landlock programs are not told apart"),
+        Target::Env(_) | Target::Net { .. } | Target::Ffi(_) | Target::Sys(_) | Target::Everything => None,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Plan {
     pub hostname: String,
     /// The file tree, in the order of its making: parents come before what they hold.
     pub tree: Vec<Node>,
+    /// False: the policy leaves Landlock out.
+    pub with_landlock: bool,
     /// Landlock's rules, by paths inside the sandbox. Everything that is not named is denied.
     pub landlock: Vec<LandlockRule>,
     /// Which system calls are refused.

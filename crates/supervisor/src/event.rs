@@ -210,6 +210,9 @@ impl WorkerState {
 pub struct Enforcement {
     /// `full` when every layer is in force, else `none`.
     pub tier: &'static str,
+    /// Whether all that the policy wants is in force.
+    #[serde(skip)]
+    pub as_asked: bool,
     /// Those that the worker does not share with us.
     pub namespaces: Namespaces,
     /// None: not in force.
@@ -379,6 +382,7 @@ mod tests {
     fn what_is_missing_is_told_in_words() {
         let mut enforcement = Enforcement {
             tier: "none",
+            as_asked: false,
             namespaces: Namespaces {
                 user: true,
                 mount: true,

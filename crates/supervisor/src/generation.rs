@@ -429,9 +429,9 @@ impl Generation {
             // Looked at again: a process that died in between left its number to another.
             self.process.take_if(|_| below() != self.worker_pid);
         }
-        let early = self.enforcement.take().filter(|early| early.tier == "full");
-        let enforcement = early.unwrap_or_else(|| process::enforcement(self.worker_pid, &self.built, enforced));
-        if enforced && enforcement.tier != "full" && !MUTANT {
+        let early = self.enforcement.take().filter(|early| early.as_asked);
+        let enforcement = early.unwrap_or_else(|| self.read_enforcement());
+        if !enforcement.as_asked && !MUTANT {
             // Asked for and not there: an error, not a warning.
             let shortfall = enforcement.shortfall();
             let message = format!("the kernel does not report every layer to be in force: {shortfall}");
@@ -452,6 +452,11 @@ impl Generation {
             Event::Ready,
             Event::State(WorkerState::new(Phase::Ready)),
         ]);
+    }
+
+    fn read_enforcement(&self) -> Enforcement {
+        let wanted = self.core.options.sandbox_enabled.then(|| self.settled.stack.plugins());
+        process::enforcement(self.worker_pid, &self.built, wanted.as_ref())
     }
 
     fn read_helper(&mut self) {
@@ -542,8 +547,7 @@ impl Generation {
         // `over` reads the absence of this one.
         passed(&mut self.deadlines.drain);
         if passed(&mut self.deadlines.enforcement) && !self.ready {
-            self.enforcement =
-                Some(process::enforcement(self.worker_pid, &self.built, self.core.options.sandbox_enabled));
+            self.enforcement = Some(self.read_enforcement());
         }
         if passed(&mut self.deadlines.memory) && self.inlet.lock().executions.running() {
             self.deadlines.memory = Some(Instant::now() + MEMORY_PERIOD);

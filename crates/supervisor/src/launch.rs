@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
-use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target, is_reserved_env};
+use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
@@ -109,6 +109,7 @@ fn enforceable(
     let Configured { config, unsupported: unenforced, notes: mut warnings, file: configured_by } = configured;
     let Stacked { stack, keys, files: policy_files, notes } = stacked;
     warnings.extend(notes);
+    check_tier(options, &stack)?;
     if options.sandbox_enabled {
         let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
         problems.extend(unenforced);
@@ -126,6 +127,22 @@ fn enforceable(
     }
     let meta = PolicyMeta::new(&stack.normalized(), keys, source, humantime_now());
     Ok(Settled { stack, meta, config, warnings, cwd, configured_by, policy_files })
+}
+
+/// Less than every layer is in force where somebody asks for that; nobody may ask for more at the same time.
+fn check_tier(options: &Options, stack: &PolicyStack) -> Result<(), Error> {
+    let (wanted, less) = match options.sandbox_enabled {
+        true if stack.plugins().landlock => return Ok(()),
+        true => (options.min_tier.max(stack.min_tier()), "plugins.landlock = false"),
+        false => (options.min_tier, "sandboxEnabled: false"),
+    };
+    match wanted {
+        None | Some(Tier::None) => Ok(()),
+        Some(tier) => {
+            let message = format!("minTier = \"{tier}\" cannot be had with {less}, which leaves the tier \"none\"");
+            Err(Error::policy("ERR_BUNTIME_NOT_ENFORCED", message).with_hint("remove one of the two"))
+        }
+    }
 }
 
 fn unsupported(what: String) -> Error {
@@ -284,6 +301,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         identity,
         hostname: "sandbox".into(),
         tree: view.tree,
+        with_landlock: settled.stack.plugins().landlock,
         landlock: view.landlock,
         seccomp: SeccompPlan {
             deny: settled.stack.normalized().anti_escape.deny_syscalls,

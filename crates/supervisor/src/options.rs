@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use buntime_policy::Permissions;
+use buntime_policy::{Permissions, Tier};
 
 /// The default size of the shared segment: two rings of half of it.
 pub const DEFAULT_SHM_SIZE: usize = 1024 * 1024;
@@ -46,6 +46,8 @@ pub struct Options {
     pub interpreter: Option<PathBuf>,
     /// False: no kernel layer at all.
     pub sandbox_enabled: bool,
+    /// The weakest enforcement that the caller accepts, beside what the policy says of it.
+    pub min_tier: Option<Tier>,
     /// The worker's working directory, a host path; the caller's own when absent.
     pub cwd: Option<PathBuf>,
     /// Values for the worker's environment, allowed by being given here.
@@ -73,6 +75,7 @@ impl Default for Options {
             worker: WorkerKind::default(),
             interpreter: None,
             sandbox_enabled: true,
+            min_tier: None,
             cwd: None,
             env: BTreeMap::new(),
             args: Vec::new(),

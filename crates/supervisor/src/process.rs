@@ -2,13 +2,16 @@
 
 use std::fs;
 
+use buntime_policy::Plugins;
 use buntime_sandbox::message::Built;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::event::{Enforcement, LandlockInForce, Namespaces, ProcessStats};
 
-/// Reads back what the kernel enforces on `pid`. What cannot be read is not claimed.
-pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforcement {
+/// Reads back what the kernel enforces on `pid`. What cannot be read is not claimed. `wanted`: the layers of the policy;
+/// none without a sandbox.
+pub fn enforcement(pid: Option<i32>, built: &Built, wanted: Option<&Plugins<bool>>) -> Enforcement {
+    let enforced = wanted.is_some();
     let mut notes = built.notes.clone();
     let status = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
     if status.is_empty() {
@@ -39,7 +42,8 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
     let no_capabilities = ["CapPrm", "CapEff", "CapBnd", "CapAmb"]
         .iter()
         .all(|set| !field(set).is_empty() && field(set).bytes().all(|digit| digit == b'0'));
-    let all = [
+    let landlock = built.landlock_abi > 0;
+    let others = [
         namespaces.user,
         namespaces.mount,
         namespaces.pid,
@@ -51,8 +55,9 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
         no_capabilities,
         unprivileged,
         limited,
-        built.landlock_abi > 0,
-    ];
+    ]
+    .iter()
+    .all(|layer| *layer);
     if enforced && !no_capabilities {
         notes.push("the worker has capabilities".into());
     }
@@ -63,9 +68,10 @@ pub fn enforcement(pid: Option<i32>, built: &Built, enforced: bool) -> Enforceme
         notes.push("programs may be executed where mounts and Landlock let them".into());
     }
     Enforcement {
-        tier: if enforced && all.iter().all(|layer| *layer) { "full" } else { "none" },
+        tier: if enforced && others && landlock { "full" } else { "none" },
+        as_asked: wanted.is_none_or(|wanted| others && (landlock || !wanted.landlock)),
         namespaces,
-        landlock: (built.landlock_abi > 0).then_some(LandlockInForce { abi: built.landlock_abi }),
+        landlock: landlock.then_some(LandlockInForce { abi: built.landlock_abi }),
         seccomp,
         limits: if limited { "rlimit" } else { "none" },
         network: if namespaces.net { "none" } else { "host" },

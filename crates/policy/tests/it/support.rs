@@ -25,7 +25,11 @@ fn what_is_enforced_passes() {
         ("", &pinned("/a")),
         ("--deny-read=/etc --deny-write", ""),
         ("", r#""plugins": {"namespaces": true}, "defaults": {"fs": "deny"}, "minTier": "nested""#),
+        ("", r#""minTier": "none""#),
         ("", r#""antiEscape": {"denySyscalls": ["unshare", "clone3"]}"#),
+        // What mounts and filter hold.
+        ("--allow-env=HOME --deny-read=/etc", r#""plugins": {"landlock": false}"#),
+        ("--allow-all", r#""plugins": {"landlock": false}"#),
         ("", r#""fs": {"rules": [{"action": "allow", "path": "/a", "perms": [], "locked": true}]}"#),
         ("--allow-read=/a/* --deny-read=/a/**/*.key --deny-write=/a/b", r#""defaults": {"fs": "allow"}"#),
         ("", r#""fs": {"rules": [{"action": "allow", "path": "/a", "perms": ["read_file", "make_dir"]}]}"#),
@@ -82,14 +86,30 @@ fn everything_else_is_named_with_its_place() {
         (
             "",
             r#""plugins": {"seccomp": false}"#,
-            "p.json: plugins.seccomp: plugins.seccomp = false is not supported yet".into(),
+            "p.json: plugins.seccomp: plugins.seccomp = false is not supported: nothing else keeps the interpreter from being \
+             executed again"
+                .into(),
+        ),
+        (
+            "",
+            r#""plugins": {"namespaces": false}"#,
+            "p.json: plugins.namespaces: plugins.namespaces = false is not supported: nothing else keeps the network and the \
+             host's processes away"
+                .into(),
+        ),
+        (
+            "--allow-read=/a",
+            r#""plugins": {"landlock": false}"#,
+            "p.json: plugins.landlock: allow read /a (--allow-read=/a): plugins.landlock = false, and without Landlock a named \
+             pipe that may be read can be written to, what may be written can be read, and a directory that may be written \
+             can be given device nodes"
+                .into(),
         ),
         (
             "",
             r#""defaults": {"net": "allow"}"#,
             r#"p.json: defaults.net: defaults.net = "allow" is not supported yet"#.into(),
         ),
-        ("", r#""minTier": "none""#, r#"p.json: minTier: minTier = "none" is not supported yet"#.into()),
     ] {
         assert_eq!(complaints(flags, file), [expected], "{flags} {file}");
     }

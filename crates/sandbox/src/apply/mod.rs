@@ -166,7 +166,11 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     }
 
     // The second wall over files.
-    let landlock_abi = if off(Layer::Landlock) { 0 } else { landlock::restrict(&plan.landlock)? };
+    let landlock_abi =
+        if off(Layer::Landlock) || !plan.with_landlock { 0 } else { landlock::restrict(&plan.landlock)? };
+    if !plan.with_landlock {
+        notes.push("Landlock is left out, as plugins.landlock asks".into());
+    }
 
     // The filters. PID 1 does its duties under the built-in list, which the worker inherits; what the policy denies on top
     // is the worker's alone.
