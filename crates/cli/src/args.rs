@@ -141,6 +141,11 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Sandbox")]
     pub no_sandbox: bool,
 
+    /// How to tell what was denied: at the "end", "live", as "json" (live, a line each), or "off"
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(help_heading = "Output")]
+    pub denials: ShowDenials,
+
     /// Say which protection the kernel has in force
     #[arg(short, long, help_heading = "Output")]
     pub verbose: bool,
@@ -215,6 +220,20 @@ fn permission_kind(text: &str) -> Result<PermissionKind, String> {
 enum Worker {
     Python,
     Bun,
+}
+
+/// When and how denials are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ShowDenials {
+    /// As a block after the script's output.
+    #[default]
+    End,
+    /// Each in a line of its own when it first happens.
+    Live,
+    /// Each as a line of JSON, again as its count doubles.
+    Json,
+    /// Not at all.
+    Off,
 }
 
 /// Where the program comes from.

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod command_line;
 mod denials;
 mod entry;
 mod escape;

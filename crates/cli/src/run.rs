@@ -8,6 +8,7 @@ use buntime_supervisor::{Options, Supervisor};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::args::{PolicyArgs, RunArgs};
+use crate::command_line::CommandLine;
 use crate::entry::Entry;
 use crate::failure::{Failure, OURS};
 use crate::session::Session;
@@ -56,7 +57,7 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
 
     let (sender, notices) = unbounded_channel();
     signals::listen(sender.clone()).map_err(|error| Failure::new(OURS, format!("cannot wait for signals: {error}")))?;
-    let sink = Arc::new(Sink::new(sender, args.verbose));
+    let sink = Arc::new(Sink::new(sender, args.verbose, args.denials, CommandLine::own()));
     let supervisor = Supervisor::new(options, sink.clone())?;
     let done = pollster::block_on(Session::new(&supervisor, notices).drive(entry.run));
     sink.finish();

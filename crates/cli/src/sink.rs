@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use buntime_supervisor::{Enforcement, Event, EventSink, Flow, Outcome, Output, Phase, Stream, WorkerState};
+use buntime_supervisor::{Denial, Enforcement, Event, EventSink, Flow, Outcome, Output, Phase, Stream, WorkerState};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::denials::Denials;
+use crate::args::ShowDenials;
+use crate::command_line::CommandLine;
+use crate::denials::{self, Denials};
 use crate::failure::of_process;
 use crate::session::Notice;
-use crate::{fd, say};
+use crate::{escape, fd, say};
 
 /// Writes the output as it comes, keeps the denials for the end, and tells the session what it has to know.
 ///
@@ -20,6 +22,8 @@ use crate::{fd, say};
 pub struct Sink {
     notices: UnboundedSender<Notice>,
     verbose: bool,
+    show: ShowDenials,
+    command_line: Option<CommandLine>,
     broken: [AtomicBool; 2],
     /// Whether what the script wrote last to where our own lines go has no line break at its end.
     is_mid_line: AtomicBool,
@@ -42,10 +46,17 @@ fn is_missing(path: &str) -> bool {
 
 impl Sink {
     /// A sink that sends its notices there.
-    pub fn new(notices: UnboundedSender<Notice>, verbose: bool) -> Self {
+    pub fn new(
+        notices: UnboundedSender<Notice>,
+        verbose: bool,
+        show: ShowDenials,
+        command_line: Option<CommandLine>,
+    ) -> Self {
         Self {
             notices,
             verbose,
+            show,
+            command_line,
             broken: Default::default(),
             is_mid_line: AtomicBool::new(false),
             is_one_terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
@@ -60,7 +71,7 @@ impl Sink {
             self.break_line();
             say::error(trouble, None);
         }
-        if let Some(block) = end.denials.block(is_missing) {
+        if let Some(block) = end.denials.block(is_missing, self.command_line.as_ref()) {
             self.break_line();
             say::styled(&block);
         }
@@ -112,6 +123,23 @@ impl Sink {
         }
     }
 
+    fn denied(&self, denial: Denial) {
+        match self.show {
+            ShowDenials::End => self.end().denials.add(denial),
+            ShowDenials::Live if denial.count <= 1 => {
+                self.break_line();
+                say::styled(&denials::line(&denial, is_missing));
+            }
+            ShowDenials::Json => {
+                self.break_line();
+                // A denial is plain data with text for its keys; and that nobody can read it is no reason to fail.
+                let line = escape::json_line(&denial).unwrap_or_default();
+                let _ = fd::write_all(io::stderr(), line.as_bytes());
+            }
+            ShowDenials::Live | ShowDenials::Off => {}
+        }
+    }
+
     fn notify(&self, notice: Notice) {
         // The session no longer listens when it is over, and then needs to know nothing.
         let _ = self.notices.send(notice);
@@ -128,7 +156,7 @@ impl EventSink for Sink {
             match event {
                 Event::Output(output) => self.write(&output),
                 Event::State(state) => self.state(state),
-                Event::Denied(denial) => self.end().denials.add(*denial),
+                Event::Denied(denial) => self.denied(*denial),
                 Event::Warn(message) => {
                     self.break_line();
                     say::warning(&message);

@@ -48,7 +48,7 @@ mod supported;
 
 pub use decide::{Decision, Overridden};
 pub use error::PolicyError;
-pub use flags::{Grants, Permissions, Selection, hint_flag};
+pub use flags::{Grants, Permissions, Selection, hint_flag, shell_word};
 pub use merge::merge_policies;
 pub use meta::{PolicyMeta, RuleCounts};
 pub use names::{EnvName, SysName, is_reserved_env};

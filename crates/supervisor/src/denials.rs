@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use buntime_ipc::DeniedKind;
-use buntime_policy::{PermissionKind, PolicyStack, Query, hint_flag};
+use buntime_policy::{PermissionKind, Permissions, PolicyStack, Query, hint_flag};
 
 use crate::event::{Denial, Event, Hint};
 
@@ -56,7 +56,7 @@ impl Denials {
                 kind,
                 rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
                 source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
-                hint: hint_flag(permission, target).map(|flag| Hint { flag }),
+                hint: flag_that_allows(stack, permission, target).map(|flag| Hint { flag }),
                 operation: operation.clone(),
                 target: target.clone(),
                 pid,
@@ -85,6 +85,17 @@ impl Denials {
             batch.push(Event::Warn(format!("{more} more denials, of what was not among the first {MAX_KEPT}")));
         }
     }
+}
+
+/// The narrowest flag that would allow it. None where no flag can say it, nor lift what denies it: a flag, or a locked
+/// rule.
+fn flag_that_allows(stack: &PolicyStack, kind: PermissionKind, target: &str) -> Option<String> {
+    let flag = hint_flag(kind, target)?;
+    let mut permissions = Permissions::default();
+    permissions.grants_mut(kind).allow.add(Some(target));
+    let mut stack = stack.clone();
+    stack.push_flags(&permissions, "/").ok()?;
+    stack.decide(&Query::parse(kind, target).ok()?).allowed.then_some(flag)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -128,6 +139,21 @@ mod tests {
             })
             .collect();
         assert_eq!(counts, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn no_flag_is_named_that_would_not_help() {
+        let hint = |flags: &Permissions| {
+            let (mut stack, mut batch) = (PolicyStack::deny_all(), Vec::new());
+            stack.push_flags(flags, "/").unwrap();
+            Denials::default().report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
+            let [Event::Denied(denial)] = &batch[..] else { panic!("{batch:?}") };
+            denial.hint.clone().map(|hint| hint.flag)
+        };
+        let mut flags = Permissions::default();
+        assert_eq!(hint(&flags).as_deref(), Some("--allow-read=/etc/passwd"));
+        flags.read.deny.add(Some("/etc"));
+        assert_eq!(hint(&flags), None, "a flag's denial goes before a flag's allowance");
     }
 
     #[test]
