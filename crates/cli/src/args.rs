@@ -141,6 +141,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Sandbox")]
     pub no_sandbox: bool,
 
+    /// Record system calls, those of the policy's audit.events, as lines of JSON at the end of this file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub audit: Option<PathBuf>,
+
     /// How to tell what was denied: at the "end", "live", as "json" (live, a line each), or "off"
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
     #[arg(help_heading = "Output")]

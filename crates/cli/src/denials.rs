@@ -146,7 +146,10 @@ mod tests {
     fn block(all: impl IntoIterator<Item = Denial>) -> String {
         let mut denials = Denials::default();
         all.into_iter().for_each(|denial| denials.add(denial));
-        denials.block(|path| path.contains("missing"), None).map(|block| strip_str(&block).to_string()).unwrap_or_default()
+        denials
+            .block(|path| path.contains("missing"), None)
+            .map(|block| strip_str(&block).to_string())
+            .unwrap_or_default()
     }
 
     #[test]

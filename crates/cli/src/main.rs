@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod audit_file;
 mod command_line;
 mod denials;
 mod entry;

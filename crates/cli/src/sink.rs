@@ -9,6 +9,7 @@ use buntime_supervisor::{Denial, Enforcement, Event, EventSink, Flow, Outcome, O
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::args::ShowDenials;
+use crate::audit_file::AuditFile;
 use crate::command_line::CommandLine;
 use crate::denials::{self, Denials};
 use crate::failure::of_process;
@@ -23,7 +24,7 @@ pub struct Sink {
     notices: UnboundedSender<Notice>,
     verbose: bool,
     show: ShowDenials,
-    command_line: Option<CommandLine>,
+    audit: Option<AuditFile>,
     broken: [AtomicBool; 2],
     /// Whether what the script wrote last to where our own lines go has no line break at its end.
     is_mid_line: AtomicBool,
@@ -46,17 +47,12 @@ fn is_missing(path: &str) -> bool {
 
 impl Sink {
     /// A sink that sends its notices there.
-    pub fn new(
-        notices: UnboundedSender<Notice>,
-        verbose: bool,
-        show: ShowDenials,
-        command_line: Option<CommandLine>,
-    ) -> Self {
+    pub fn new(notices: UnboundedSender<Notice>, verbose: bool, show: ShowDenials, audit: Option<AuditFile>) -> Self {
         Self {
             notices,
             verbose,
             show,
-            command_line,
+            audit,
             broken: Default::default(),
             is_mid_line: AtomicBool::new(false),
             is_one_terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
@@ -71,7 +67,7 @@ impl Sink {
             self.break_line();
             say::error(trouble, None);
         }
-        if let Some(block) = end.denials.block(is_missing, self.command_line.as_ref()) {
+        if let Some(block) = end.denials.block(is_missing, CommandLine::own().as_ref()) {
             self.break_line();
             say::styled(&block);
         }
@@ -160,6 +156,11 @@ impl EventSink for Sink {
                 Event::Warn(message) => {
                     self.break_line();
                     say::warning(&message);
+                }
+                Event::AuditEvents { events, dropped } => {
+                    if let Some(Err(error)) = self.audit.as_ref().map(|file| file.add(&events, dropped)) {
+                        self.notify(Notice::Unrecorded(error.to_string()));
+                    }
                 }
                 Event::Enforcement(enforcement) if self.verbose => say::note(&describe(&enforcement)),
                 _ => {}

@@ -66,4 +66,4 @@ pub use schema::{
 };
 pub use stack::{Lift, PolicyStack, SourceKind};
 pub use suggest::{did_you_mean, nearest};
-pub use supported::{Unsupported, ineffective, unsupported};
+pub use supported::{Unsupported, unsupported};

@@ -66,16 +66,6 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
     found
 }
 
-/// Settings that are accepted and have no effect yet, to be shown and not refused.
-pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
-    match stack.settings().audit_enabled {
-        Some(Stated { value: true, origin }) => {
-            vec![Unsupported { what: "audit.enabled = true has no effect yet".to_owned(), origin }]
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Why a rule is not enforced, if it is not.
 fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static str> {
     match (&rule.target, rule.action) {

@@ -942,6 +942,8 @@ const SECCOMP_USER_NOTIF_FLAG_CONTINUE: u32 = 1;
 /// _IOWR('!', 0, struct seccomp_notif) and _IOWR('!', 1, struct seccomp_notif_resp).
 const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong = 0xc050_2100;
 const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
+/// _IOW('!', 2, __u64).
+const SECCOMP_IOCTL_NOTIF_ID_VALID: libc::c_ulong = 0x4008_2102;
 
 const _: () = assert!(size_of::<Notification>() == 0x50 && size_of::<NotificationReply>() == 0x18);
 
@@ -990,6 +992,13 @@ pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> R
         Err(error) if error.errno != libc::ENOENT => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether the caller of a notified system call still waits for its answer: what was read by its pid until now was then
+/// its own, and not that of another process with the same number.
+pub fn still_waits(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the request reads one u64.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) == 0 }
 }
 
 /// The standard descriptor 0, which the supervisor made the helper's socket.

@@ -25,6 +25,7 @@ use crate::config::{self, SandboxConfig};
 use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
+use crate::notify::Job;
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
 
@@ -38,6 +39,9 @@ pub struct Settled {
     pub config: SandboxConfig,
     /// Told to the user: a path that does not exist, a setting without effect.
     pub warnings: Vec<String>,
+    /// System calls that are recorded, by name.
+    audit: Vec<String>,
+    audit_log: Option<PathBuf>,
     cwd: PathBuf,
     /// The files of policy and configuration.
     decided_by: Vec<PathBuf>,
@@ -57,6 +61,8 @@ pub struct Launched {
     pub stderr: OwnedFd,
     /// What the view made of the grants.
     pub notes: Vec<String>,
+    /// For the holder of the listener, where calls are watched.
+    pub watch: Option<Job>,
 }
 
 /// Reads policy and configuration, and refuses what cannot be enforced.
@@ -77,7 +83,6 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
         if !problems.is_empty() {
             return Err(unsupported(problems.join("; ")));
         }
-        warnings.extend(buntime_policy::ineffective(&stack).iter().map(ToString::to_string));
     } else {
         warnings.push(
             "no sandbox: nothing of the policy is enforced by the kernel, the worker can do all that you can".into(),
@@ -95,8 +100,16 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
             return refuse("has a value with a NUL character, which no environment can hold");
         }
     }
+    let audited = stack.normalized().audit;
+    let audit = if options.sandbox_enabled && (audited.enabled || options.audit_log.is_some()) {
+        audited.events
+    } else {
+        Vec::new()
+    };
+    // Of the caller's working directory, unlike what is the worker's.
+    let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, cwd, decided_by })
+    Ok(Settled { stack, meta, config: configured.config, warnings, audit, audit_log, cwd, decided_by })
 }
 
 fn unsupported(what: String) -> Error {
@@ -225,6 +238,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         seccomp: SeccompPlan {
             deny: settled.stack.normalized().anti_escape.deny_syscalls,
             exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
+            watch: settled.audit.clone(),
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -233,6 +247,13 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
             cwd: Bytes::from(&view.cwd),
         },
     };
+    let watch = (!settled.audit.is_empty()).then(|| Job {
+        stack: settled.stack.clone(),
+        shown: view.readable.iter().chain(&view.writable).cloned().collect(),
+        audit: settled.audit.clone(),
+        deny: plan.seccomp.deny.clone(),
+        exec: plan.seccomp.exec,
+    });
     let plan = serde_json::to_vec(&plan)
         .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
     let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
@@ -254,6 +275,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         stdout,
         stderr,
         notes: view.notes,
+        watch,
     })
 }
 
@@ -277,7 +299,9 @@ fn write_active(options: &Options, settled: &Settled, grants: &[Grant]) -> Resul
 fn guarded(settled: &Settled, python: &Python) -> Vec<Guarded> {
     let guard = |why: &'static str| move |path: PathBuf| Guarded { path, why };
     let programs = python.guarded().chain(own_programs()).map(guard("is run outside the sandbox"));
-    programs.chain(settled.decided_by.iter().cloned().map(guard("decides what a sandbox may do"))).collect()
+    let policies = settled.decided_by.iter().cloned().map(guard("decides what a sandbox may do"));
+    let records = settled.audit_log.iter().cloned().map(guard("records what a sandbox does"));
+    programs.chain(policies).chain(records).collect()
 }
 
 /// What the sandbox shows: the runtime, what the policy allows, and the script.

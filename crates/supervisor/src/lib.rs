@@ -15,6 +15,7 @@ mod files;
 mod inbound;
 mod interpreter;
 mod launch;
+mod notify;
 mod options;
 mod output;
 mod policies;

@@ -56,6 +56,9 @@ pub struct Options {
     pub entry: Option<PathBuf>,
     /// Keep the worker's stdin open, to be had by [`crate::Supervisor::take_stdin`]; else it is at its end.
     pub stdin: bool,
+    /// Record system calls, those of the policy's `audit.events`, whatever its `audit.enabled` says; the caller keeps the
+    /// record in this file, which no worker may write.
+    pub audit_log: Option<PathBuf>,
     /// A configuration file that the caller names; `config.json` in the working directory when absent.
     pub config_path: Option<PathBuf>,
 }
@@ -78,6 +81,7 @@ impl Default for Options {
             args: Vec::new(),
             entry: None,
             stdin: false,
+            audit_log: None,
             config_path: None,
         }
     }

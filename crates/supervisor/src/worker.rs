@@ -21,6 +21,7 @@ use crate::executions::{Executions, signal_name};
 use crate::inbound::{Inbound, Inlet};
 use crate::interpreter::Found;
 use crate::launch::{self, Launched, Settled};
+use crate::notify::{Job, Watcher};
 use crate::output::Outputs;
 use crate::process::{self, Sampler};
 use crate::queue::Wire;
@@ -184,6 +185,9 @@ struct Live {
     helper: Readable<SupervisorEnd>,
     /// The exec gate, until the worker's one `execve` has passed.
     listener: Option<Readable<OwnedFd>>,
+    /// Where calls are watched: until the listener comes, then for as long as the sandbox lasts.
+    watch: Option<Job>,
+    watcher: Option<Watcher>,
     control: Readable<OwnedFd>,
     control_open: bool,
     to_host: Readable<OwnedFd>,
@@ -253,6 +257,7 @@ enum Wake {
     Control,
     Helper,
     Listener,
+    Watcher,
     Time,
 }
 
@@ -276,6 +281,8 @@ impl Live {
             child: Some(launched.child),
             helper: Readable::new(launched.helper)?,
             listener: None,
+            watch: launched.watch,
+            watcher: None,
             control: Readable::new(launched.control)?,
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
@@ -322,6 +329,7 @@ impl Live {
                 Wake::Control => self.read_control(),
                 Wake::Helper => self.read_helper(),
                 Wake::Listener => self.pass_exec(),
+                Wake::Watcher => self.hear_watcher(false),
                 Wake::Time => self.time(),
             }
             self.inlet.lock().emit();
@@ -358,6 +366,12 @@ impl Live {
                     None => std::future::pending().await,
                 }
             } => Wake::Listener,
+            () = async {
+                match &self.watcher {
+                    Some(watcher) => watcher.news().await,
+                    None => std::future::pending().await,
+                }
+            } => Wake::Watcher,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Time,
             () = self.control.wait(), if listens && self.control_open => Wake::Control,
             // Other sandboxes' turn first, then what was left unread.
@@ -590,9 +604,10 @@ impl Live {
     fn helper_says(&mut self, message: FromHelper, fds: Vec<OwnedFd>) {
         match message {
             FromHelper::Failed(failure) => self.failed = Some(setup_error::from_failure(&failure)),
-            FromHelper::Listener => {
-                self.listener = fds.into_iter().next().and_then(|fd| Readable::new(fd).ok());
-            }
+            FromHelper::Listener => match (self.watch.take(), fds.into_iter().next()) {
+                (Some(job), Some(fd)) => self.start_watching(fd, &job),
+                (_, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
+            },
             FromHelper::Built(built) => self.built = built,
             FromHelper::Ended(end) => {
                 self.end.get_or_insert(end);
@@ -607,14 +622,10 @@ impl Live {
         let Some(listener) = self.listener.take() else { return };
         match sys::receive_notification(listener.get().as_fd()) {
             Ok(Some(notification)) => {
-                let pid = i32::try_from(notification.pid).ok();
                 let numbered_else = off(Layer::Pids) || off(Layer::Network);
                 let is_worker = process::innermost_pid(notification.pid) == Some(WORKER_PID) || numbered_else;
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
-                self.worker_pid = pid.filter(|_| is_worker);
-                self.inlet.lock().worker_pid = self.worker_pid;
-                self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
-                self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
+                self.worker_is(i32::try_from(notification.pid).ok().filter(|_| is_worker));
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
             }
@@ -626,6 +637,51 @@ impl Live {
                 self.kill();
             }
         }
+    }
+
+    /// The worker's process is known, and about to execute the interpreter.
+    fn worker_is(&mut self, pid: Option<i32>) {
+        self.worker_pid = pid;
+        self.inlet.lock().worker_pid = pid;
+        self.process = pid.and_then(|pid| sys::open_process(pid).ok());
+        self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
+    }
+
+    fn start_watching(&mut self, listener: OwnedFd, job: &Job) {
+        match Watcher::start(listener, job) {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                self.inlet.lock().batch.push(Event::AuditEnabled(job.audit.clone()));
+            }
+            Err(message) => self.watching_failed(message),
+        }
+    }
+
+    /// Without a listener the kernel fails every watched call: the sandbox is closed, and of no use.
+    fn watching_failed(&mut self, message: String) {
+        let text = format!("system calls can no longer be watched: {message}");
+        self.inlet.lock().batch.push(Event::Error(text.clone()));
+        self.failed.get_or_insert_with(|| Error::setup("ERR_BUNTIME_AUDIT", text));
+        self.kill();
+    }
+
+    /// Takes what the watching thread has; `last` when the sandbox is gone.
+    fn hear_watcher(&mut self, last: bool) {
+        let Some(watcher) = self.watcher.take() else { return };
+        if let Some(pid) = watcher.take_worker() {
+            self.worker_is(Some(pid));
+        }
+        if let Some(message) = watcher.take_failure() {
+            self.watching_failed(message);
+        }
+        {
+            let mut inbound = self.inlet.lock();
+            // What waits is bounded. A sink that has paused gets what is left at the end.
+            if last || !inbound.paused {
+                watcher.tell(last, &mut inbound.batch);
+            }
+        }
+        self.watcher = Some(watcher);
     }
 
     fn time(&mut self) {
@@ -673,6 +729,7 @@ impl Live {
         commands: &mut mpsc::UnboundedReceiver<Command>,
         started: Option<oneshot::Sender<Result<(), Error>>>,
     ) {
+        self.hear_watcher(true);
         {
             let inbound = &mut *self.inlet.lock();
             if self.lie.is_none() {
