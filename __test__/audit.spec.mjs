@@ -1,7 +1,7 @@
 // The record of system calls: whole, not to be forged, bounded, and in nobody's way.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
@@ -231,4 +231,81 @@ test("nothing is recorded unless that was asked for", timeout, async () => {
   const { recorder } = await execute("1");
   await recorder.supervisor.stop();
   for (const type of ["audit-enabled", "audit-events", "syscalls", "audit-reset"]) assert.deepEqual(recorder.data(type), []);
+});
+
+/** A directory of this kind of rule, with a file in it. */
+function ruled(action, perms = ["read_file", "read_dir"]) {
+  const directory = temporaryDirectory();
+  chmodSync(directory, 0o777);
+  writeFileSync(path.join(directory, "file"), "what is in it", { mode: 0o666 });
+  const rules = [{ action, path: directory, perms }];
+  const file = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(file, JSON.stringify({ version: 1, fs: { rules } }));
+  return { directory, policyPath: file };
+}
+
+test("warn rules let through and are seen, in descendants too", timeout, async () => {
+  const { directory, policyPath } = ruled("warn");
+  const { recorder, stdout, exitCode } = await execute(
+    `${LIBC}
+for n in range(50): text = open(${JSON.stringify(path.join(directory, "file"))}).read()
+print(text)
+if os.fork() == 0:
+    os.listdir(${JSON.stringify(directory)})
+    os._exit(0)
+os.wait()
+print(look(b"/etc/hostname"))`,
+    { policyPath },
+  );
+  assert.deepEqual([stdout, exitCode], ["what is in it\n2\n", 0]);
+  await recorder.supervisor.stop();
+  const by = `let through by warn read ${directory} (${policyPath}: fs.rules[0])`;
+  assert.deepEqual(
+    recorder.data("warn"),
+    [`read ${directory}/file: ${by}`, `read ${directory}: ${by}`],
+    "each once, and nothing of the interpreter's own",
+  );
+  assert.deepEqual(recorder.data("audit-events"), [], "nobody asked for an audit");
+});
+
+test("a warn rule for reading lets nothing be written", timeout, async () => {
+  const { directory, policyPath } = ruled("warn");
+  const file = path.join(directory, "file");
+  const { recorder, stdout } = await execute(`${LIBC}\nprint(libc.open(${JSON.stringify(file)}.encode(), os.O_RDWR))`, { policyPath });
+  assert.equal(stdout, "-1\n");
+  await recorder.supervisor.stop();
+  assert.equal(readFileSync(file, "utf8"), "what is in it");
+});
+
+test("a variable that a warn rule lets through is told at the start", timeout, () => {
+  const directory = temporaryDirectory();
+  const policy = path.join(directory, "policy.json");
+  writeFileSync(policy, JSON.stringify({ version: 1, env: { rules: [{ action: "warn", name: "TOLD_*" }] } }));
+  const { stdout, stderr } = spawnSync(COMMAND, ["run", `--policy=${policy}`, "-c", "import os; print(os.environ['TOLD_ONE'], 'OTHER' in os.environ)"], {
+    encoding: "utf8",
+    env: { ...process.env, TOLD_ONE: "1", OTHER: "2" },
+  });
+  assert.equal(stdout, "1 False\n");
+  assert.match(stderr, /warning: env TOLD_ONE: let through by warn env TOLD_\*/);
+});
+
+test("what a descendant is denied is told where calls are watched", timeout, async () => {
+  const directory = temporaryDirectory();
+  const { recorder } = await execute(
+    `${LIBC}
+if os.fork() == 0:
+    for n in range(3): look(${JSON.stringify(`${directory}/secret`)}.encode())
+    look(b"/etc/nowhere")
+    os._exit(0)
+os.wait()`,
+    { policyPath: policyFile(["openat", "open"]) },
+  );
+  await recorder.supervisor.stop();
+  const denials = recorder.data("denied").filter((denial) => denial.target.startsWith(directory) || denial.target === "/etc/nowhere");
+  assert.deepEqual(new Set(denials.map((denial) => denial.target)), new Set([`${directory}/secret`]), "looking for the system's files is no news");
+  const { kind, operation, rule, source, hint, count } = denials.at(-1);
+  assert.deepEqual(
+    { kind, operation, rule, source, hint, count },
+    { kind: "read", operation: "openat", rule: null, source: "default", hint: { flag: `--allow-read=${directory}/secret` }, count: 3 },
+  );
 });

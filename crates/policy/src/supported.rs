@@ -77,7 +77,7 @@ fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static
             everything.then_some("denials beside --allow-all are not supported yet")
         }
         (_, Action::Deny) => None,
-        (_, Action::Warn) => Some("warn is not supported yet"),
+        (Target::Ffi(_) | Target::Sys(_), Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { path, .. }, _) if path.is_glob() => Some("globs are not supported yet"),
         (Target::Fs { perms, .. }, _) => (!is_whole_groups(perms))
             .then_some("perms other than the whole read set, the whole write set, or both are not supported yet"),

@@ -26,15 +26,15 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// A report of the hooks. An event at the 1st, 2nd, 4th, 8th … of its kind.
+    /// A report of the hooks, or of the thread that watches system calls. An event at the 1st, 2nd, 4th, 8th … of its kind.
     pub fn report(
         &mut self,
         stack: &PolicyStack,
         pid: i32,
-        (kind, operation, target): (DeniedKind, &[u8], &[u8]),
+        (permission, operation, target): (PermissionKind, &[u8], &[u8]),
         batch: &mut Vec<Event>,
     ) {
-        let (kind, permission) = kind_of(kind);
+        let kind = permission.as_str();
         let (operation, target) = (text(operation), text(target));
         let key = (kind, operation, target);
         let place = self.places.get(&key).copied().unwrap_or(self.kept.len());
@@ -75,6 +75,11 @@ impl Denials {
         }
     }
 
+    /// Reports that were too many to be passed on.
+    pub fn missed(&mut self, number: u64) {
+        self.more += number;
+    }
+
     /// The end: tells the counts that have grown since they were last told, first seen first, and how many were not
     /// kept.
     pub fn finish(&mut self, batch: &mut Vec<Event>) {
@@ -102,8 +107,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
 }
 
-fn kind_of(kind: DeniedKind) -> (&'static str, PermissionKind) {
-    let permission = match kind {
+/// The permission that a report of the hooks is about.
+pub fn permission(kind: DeniedKind) -> PermissionKind {
+    match kind {
         DeniedKind::Read => PermissionKind::Read,
         DeniedKind::Write => PermissionKind::Write,
         DeniedKind::Net => PermissionKind::Net,
@@ -111,8 +117,7 @@ fn kind_of(kind: DeniedKind) -> (&'static str, PermissionKind) {
         DeniedKind::Env => PermissionKind::Env,
         DeniedKind::Ffi => PermissionKind::Ffi,
         DeniedKind::Sys => PermissionKind::Sys,
-    };
-    (permission.as_str(), permission)
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +129,7 @@ mod tests {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         let stack = PolicyStack::deny_all();
         for _ in 0..5 {
-            denials.report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
+            denials.report(&stack, 7, (PermissionKind::Read, b"open", b"/etc/passwd"), &mut batch);
         }
         denials.finish(&mut batch);
         let counts: Vec<u64> = batch
@@ -146,7 +151,7 @@ mod tests {
         let hint = |flags: &Permissions| {
             let (mut stack, mut batch) = (PolicyStack::deny_all(), Vec::new());
             stack.push_flags(flags, "/").unwrap();
-            Denials::default().report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
+            Denials::default().report(&stack, 7, (PermissionKind::Read, b"open", b"/etc/passwd"), &mut batch);
             let [Event::Denied(denial)] = &batch[..] else { panic!("{batch:?}") };
             denial.hint.clone().map(|hint| hint.flag)
         };
@@ -161,7 +166,7 @@ mod tests {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         for number in 0..MAX_KEPT + 500 {
             let target = format!("/{number}");
-            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", target.as_bytes()), &mut batch);
+            denials.report(&PolicyStack::deny_all(), 7, (PermissionKind::Read, b"open", target.as_bytes()), &mut batch);
         }
         let told = |event: &Event| matches!(event, Event::Denied(_));
         assert!(batch[..MAX_KEPT].iter().all(told));
@@ -176,7 +181,7 @@ mod tests {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         let names: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
         for name in names.iter().chain(names.iter().rev()).chain(&names) {
-            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", name.as_bytes()), &mut batch);
+            denials.report(&PolicyStack::deny_all(), 7, (PermissionKind::Read, b"open", name.as_bytes()), &mut batch);
         }
         batch.clear();
         denials.finish(&mut batch);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use buntime_ipc::{Consumer, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
 use buntime_policy::PolicyStack;
 
-use crate::denials::Denials;
+use crate::denials::{Denials, permission};
 use crate::event::{Event, Flow, Stream};
 use crate::executions::Executions;
 use crate::output::Outputs;
@@ -27,7 +27,7 @@ pub struct Inbound {
     marks: PipeMarks,
     /// Wakes a worker that waits for space in its ring.
     space: OwnedFd,
-    stack: PolicyStack,
+    pub stack: PolicyStack,
     pub outputs: Outputs,
     pub executions: Executions,
     pub denials: Denials,
@@ -143,7 +143,7 @@ impl Inbound {
                 }
                 FromWorker::Denied { kind, operation, target } => {
                     let pid = self.worker_pid.unwrap_or(0);
-                    self.denials.report(&self.stack, pid, (kind, operation, target), batch);
+                    self.denials.report(&self.stack, pid, (permission(kind), operation, target), batch);
                 }
                 // Other workers' part of the protocol; ours never sends them.
                 FromWorker::Stdout { .. } => return Err(Lie::Type(0)),

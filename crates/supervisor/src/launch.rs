@@ -25,7 +25,8 @@ use crate::config::{self, SandboxConfig};
 use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
-use crate::notify::Job;
+use crate::notify;
+use crate::notify::{Job, Wanted};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
 
@@ -39,8 +40,8 @@ pub struct Settled {
     pub config: SandboxConfig,
     /// Told to the user: a path that does not exist, a setting without effect.
     pub warnings: Vec<String>,
-    /// System calls that are recorded, by name.
-    audit: Vec<String>,
+    /// What is to be seen of the worker's system calls.
+    watch: Wanted,
     audit_log: Option<PathBuf>,
     cwd: PathBuf,
     /// The files of policy and configuration.
@@ -100,16 +101,15 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
             return refuse("has a value with a NUL character, which no environment can hold");
         }
     }
-    let audited = stack.normalized().audit;
-    let audit = if options.sandbox_enabled && (audited.enabled || options.audit_log.is_some()) {
-        audited.events
-    } else {
-        Vec::new()
-    };
+    let watch =
+        if options.sandbox_enabled { Wanted::by(&stack, options.audit_log.is_some()) } else { Wanted::default() };
+    if options.sandbox_enabled {
+        warnings.extend(warned_variables(&stack));
+    }
     // Of the caller's working directory, unlike what is the worker's.
     let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, audit, audit_log, cwd, decided_by })
+    Ok(Settled { stack, meta, config: configured.config, warnings, watch, audit_log, cwd, decided_by })
 }
 
 fn unsupported(what: String) -> Error {
@@ -238,7 +238,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         seccomp: SeccompPlan {
             deny: settled.stack.normalized().anti_escape.deny_syscalls,
             exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
-            watch: settled.audit.clone(),
+            watch: settled.watch.calls(),
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -247,10 +247,12 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
             cwd: Bytes::from(&view.cwd),
         },
     };
-    let watch = (!settled.audit.is_empty()).then(|| Job {
+    let paths = |paths: &[PathBuf]| paths.to_vec();
+    let watch = (!plan.seccomp.watch.is_empty()).then(|| Job {
         stack: settled.stack.clone(),
-        shown: view.readable.iter().chain(&view.writable).cloned().collect(),
-        audit: settled.audit.clone(),
+        runtime: python.grants().into_iter().map(|grant| grant.path).collect(),
+        shown: [paths(&view.readable), paths(&view.writable)].concat(),
+        wanted: settled.watch.clone(),
         deny: plan.seccomp.deny.clone(),
         exec: plan.seccomp.exec,
     });
@@ -310,7 +312,7 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
     let mut grant = |path: PathBuf, access: Access| {
         grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
     };
-    for rule in settled.stack.rules().filter(|rule| rule.action == Action::Allow) {
+    for rule in settled.stack.rules().filter(|rule| rule.action != Action::Deny) {
         match &rule.target {
             Target::Fs { path, perms } => {
                 let has = |group: &[_]| group.iter().all(|perm| perms.contains(perm));
@@ -331,6 +333,16 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
 
 fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
+}
+
+/// Variables that a `warn` rule lets through, in words: they are seen by being there, so that this is told at the start.
+fn warned_variables(stack: &PolicyStack) -> Vec<String> {
+    let warned = |name: OsString| {
+        let name = name.into_string().ok()?;
+        let decision = Query::env(&name).ok().map(|query| stack.decide(&query))?;
+        (decision.action == Action::Warn).then(|| notify::let_through("env", &name, &decision))
+    };
+    std::env::vars_os().filter_map(|(name, _)| warned(name)).collect()
 }
 
 /// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the

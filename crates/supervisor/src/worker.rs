@@ -651,7 +651,9 @@ impl Live {
         match Watcher::start(listener, job) {
             Ok(watcher) => {
                 self.watcher = Some(watcher);
-                self.inlet.lock().batch.push(Event::AuditEnabled(job.audit.clone()));
+                if !job.audit().is_empty() {
+                    self.inlet.lock().batch.push(Event::AuditEnabled(job.audit().to_vec()));
+                }
             }
             Err(message) => self.watching_failed(message),
         }
@@ -675,10 +677,10 @@ impl Live {
             self.watching_failed(message);
         }
         {
-            let mut inbound = self.inlet.lock();
+            let inbound = &mut *self.inlet.lock();
             // What waits is bounded. A sink that has paused gets what is left at the end.
             if last || !inbound.paused {
-                watcher.tell(last, &mut inbound.batch);
+                watcher.tell(last, inbound);
             }
         }
         self.watcher = Some(watcher);

@@ -17,6 +17,8 @@ fn what_is_enforced_passes() {
         ("", r#""plugins": {"namespaces": true}, "defaults": {"fs": "deny"}, "minTier": "nested""#),
         ("", r#""antiEscape": {"denySyscalls": ["unshare", "clone3"]}"#),
         ("", r#""fs": {"rules": [{"action": "allow", "path": "/a", "perms": [], "locked": true}]}"#),
+        ("", r#""fs": {"rules": [{"action": "warn", "path": "/a", "perms": ["read_file", "read_dir"]}]}"#),
+        ("", r#""env": {"rules": [{"action": "warn", "name": "A_*"}]}"#),
         // Lifted altogether by the flag.
         ("--allow-read=/a", r#""fs": {"rules": [{"action": "deny", "path": "/a", "perms": ["read_file"]}]}"#),
     ] {
@@ -64,13 +66,8 @@ fn everything_else_is_named_with_its_place() {
         ),
         (
             "",
-            r#""fs": {"rules": [{"action": "warn", "path": "/a", "perms": ["read_file", "read_dir"]}]}"#,
-            "p.json: fs.rules[0]: warn read /a: warn is not supported yet".into(),
-        ),
-        (
-            "",
             r#""net": {"rules": [{"action": "warn", "host": "a.com", "ports": "25", "proto": "tcp"}]}"#,
-            "p.json: net.rules[0]: warn net a.com:25/tcp: warn is not supported yet".into(),
+            "p.json: net.rules[0]: warn net a.com:25/tcp: network access is not supported yet".into(),
         ),
         (
             "",

@@ -1,5 +1,5 @@
-//! A watched sandbox: a thread that is asked about the calls that the policy names, writes them down, and lets the kernel
-//! carry them out.
+//! A watched sandbox: a thread that is asked about the calls that an audit names or that `warn` rules are about, writes
+//! them down, and lets the kernel carry them out.
 //!
 //! It decides nothing by what it reads of a caller, which other threads can change after the look: the kernel's own
 //! walls stand behind every call that goes on. What it refuses it refuses by the call's number and registers alone, as
@@ -12,15 +12,15 @@ mod caller;
 mod calls;
 mod record;
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use buntime_policy::{Action, PolicyStack};
+use buntime_policy::{Action, Decision, PermissionKind, PolicyStack, Target};
 use buntime_sandbox::message::WORKER_PID;
 use buntime_sandbox::plan::ExecGate;
 use buntime_sandbox::seccomp::{self, List};
@@ -29,8 +29,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::budget::Budget;
 use self::caller::Caller;
-use self::record::Records;
-use crate::event::{AuditEvent, Event};
+use self::record::{Denied, Records};
+use crate::event::AuditEvent;
+use crate::inbound::Inbound;
 use crate::process;
 
 /// Answers that one sandbox gets in a second.
@@ -38,14 +39,64 @@ const ANSWERS_PER_SECOND: u32 = 20_000;
 /// Between two times that the reader is woken for records.
 const PERIOD: Duration = Duration::from_millis(100);
 
+/// Most different things that `warn` rules tell of. Others are let through untold.
+const MAX_WARNINGS: usize = 1000;
+/// Where programs look for things of the system on their own account: that these are not there is no news.
+const SYSTEM: [&str; 11] = ["/etc", "/usr", "/proc", "/sys", "/run", "/var", "/lib", "/lib64", "/bin", "/sbin", "/dev"];
+
+/// What a policy wants to be seen.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Calls that are recorded, by name.
+    audit: Vec<String>,
+    /// There are `warn` rules about files.
+    warn_files: bool,
+    /// There are `warn` rules about programs.
+    warn_programs: bool,
+}
+
+impl Wanted {
+    /// By its settings and its `warn` rules; recorded is also what `audit` asks for.
+    pub fn by(stack: &PolicyStack, audit: bool) -> Self {
+        let settings = stack.normalized().audit;
+        let warned = |fits: fn(&Target) -> bool| {
+            stack.all_rules().any(|(_, rule)| rule.action == Action::Warn && fits(&rule.target))
+        };
+        Self {
+            audit: if settings.enabled || audit { settings.events } else { Vec::new() },
+            warn_files: warned(|target| matches!(target, Target::Fs { .. })),
+            warn_programs: warned(|target| matches!(target, Target::Exec { .. })),
+        }
+    }
+
+    /// The calls that the listener is to be asked about.
+    pub fn calls(&self) -> Vec<String> {
+        let mut calls = self.audit.clone();
+        let mut add = |name: &str| {
+            if !calls.iter().any(|known| known == name) {
+                calls.push(name.to_owned());
+            }
+        };
+        if self.warn_files {
+            // Calls that this architecture lacks are nobody's to make.
+            calls::FILE_CALLS.iter().filter(|name| seccomp::number(name).is_ok()).for_each(|name| add(name));
+        }
+        if self.warn_programs {
+            add("execve");
+        }
+        calls
+    }
+}
+
 /// What is to be watched, and by what it is judged.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub stack: PolicyStack,
-    /// What the sandbox shows, whatever the policy says of it: the runtime, and places of its own.
+    /// The interpreter's own files, which every worker may read.
+    pub runtime: Vec<PathBuf>,
+    /// All that the sandbox shows.
     pub shown: Vec<PathBuf>,
-    /// Calls that are recorded.
-    pub audit: Vec<String>,
+    pub wanted: Wanted,
     /// Calls that the policy denies on top of the list.
     pub deny: Vec<String>,
     pub exec: ExecGate,
@@ -104,9 +155,16 @@ impl Watcher {
         self.0.lock().failed.take()
     }
 
-    /// Makes events of what was recorded; `last` when nothing comes any more.
-    pub fn tell(&self, last: bool, batch: &mut Vec<Event>) {
-        self.0.lock().records.tell(Instant::now(), last, batch);
+    /// Makes events of what was seen; `last` when nothing comes any more.
+    pub fn tell(&self, last: bool, inbound: &mut Inbound) {
+        let records = &mut self.0.lock().records;
+        records.tell(Instant::now(), last, &mut inbound.batch);
+        let (denials, more) = records.take_denials();
+        for Denied { permission, operation, target, pid } in denials {
+            let report = (permission, operation.as_bytes(), &target[..]);
+            inbound.denials.report(&inbound.stack, pid, report, &mut inbound.batch);
+        }
+        inbound.denials.missed(more);
     }
 }
 
@@ -145,6 +203,13 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
     }
 }
 
+impl Job {
+    /// Calls that are recorded, by name.
+    pub fn audit(&self) -> &[String] {
+        &self.wanted.audit
+    }
+}
+
 /// What the thread knows.
 struct Watch {
     job: Job,
@@ -152,8 +217,10 @@ struct Watch {
     /// Names of the recorded calls.
     audited: HashMap<u32, &'static str>,
     denied: Vec<u32>,
-    /// The worker's own `execve` has been let through.
-    executed: bool,
+    /// The worker's process, once its own `execve` has been let through.
+    worker: Option<i32>,
+    /// What has been told by warnings.
+    warned: HashSet<(PermissionKind, OsString)>,
 }
 
 impl Watch {
@@ -164,40 +231,83 @@ impl Watch {
         };
         Ok(Self {
             list: List::built_in()?,
-            audited: job.audit.iter().map(named).collect::<Result<_, _>>()?,
+            audited: job.wanted.audit.iter().map(named).collect::<Result<_, _>>()?,
             denied: job.deny.iter().map(|name| seccomp::number(name)).collect::<Result<_, _>>()?,
             job: job.clone(),
-            executed: false,
+            worker: None,
+            warned: HashSet::new(),
         })
     }
 
     fn answer(&mut self, listener: &OwnedFd, asked: &Notification, shared: &Shared) -> Reply {
         let number = asked.number as u32;
         let refusal = self.refusal(number, &asked.arguments);
-        if !self.executed {
+        if self.worker.is_none() {
             // What leads up to the worker's own `execve` is the helper's doing.
             if number != libc::SYS_execve as u32 {
                 return Reply::Continue;
             }
-            self.executed = true;
-            if process::innermost_pid(asked.pid) != Some(WORKER_PID) {
+            let pid = i32::try_from(asked.pid).ok().filter(|_| process::innermost_pid(asked.pid) == Some(WORKER_PID));
+            if pid.is_none() {
                 return Reply::Errno(libc::EPERM);
             }
-            shared.lock().worker = i32::try_from(asked.pid).ok();
+            self.worker = pid;
+            shared.lock().worker = pid;
             shared.news.notify_one();
             return Reply::Continue;
         }
-        if let Some(name) = self.audited.get(&number) {
-            let record = self.record(name, asked, refusal.as_ref());
-            // Of a caller that is gone meanwhile nothing is known: what was read may be another's.
-            if sys::still_waits(listener.as_fd(), asked.id) {
-                shared.lock().records.add(record);
-            }
+        if let Some(name) = seccomp::name(number) {
+            self.see(name, listener, asked, refusal.as_ref(), shared);
         }
         match refusal {
             Some((errno, _)) => Reply::Errno(errno),
             None => Reply::Continue,
         }
+    }
+
+    /// Writes down what is asked for.
+    fn see(
+        &mut self,
+        name: &'static str,
+        listener: &OwnedFd,
+        asked: &Notification,
+        refusal: Refusal<'_>,
+        shared: &Shared,
+    ) {
+        let target = calls::target(name, asked, &Caller::new(asked.pid));
+        let pid = i32::try_from(asked.pid).unwrap_or(0);
+        let decisions: Vec<(PermissionKind, Decision)> =
+            target.queries.iter().map(|query| (query.kind(), self.job.stack.decide(query))).collect();
+        let is_news = |decision: &Decision| !decision.allowed && self.is_news(&target.name, decision);
+        // The worker's own denials are told by its hooks, in Python's words.
+        let is_told = decisions.iter().any(|(_, decision)| is_news(decision)) && process::group_of(pid) != self.worker;
+        // Of a caller that is gone meanwhile nothing is known: what was read may be another's.
+        if !sys::still_waits(listener.as_fd(), asked.id) {
+            return;
+        }
+        let is_runtime = is_within(&target.name, &self.job.runtime);
+        for (kind, decision) in &decisions {
+            if decision.action == Action::Warn && refusal.is_none() && !is_runtime {
+                let thing = (*kind, target.name.clone());
+                if self.warned.len() < MAX_WARNINGS && self.warned.insert(thing) {
+                    let text = let_through(kind.as_str(), &target.name.to_string_lossy(), decision);
+                    shared.lock().records.warn(text);
+                }
+            }
+            if is_told && !decision.allowed {
+                let target = target.name.as_bytes().to_vec();
+                shared.lock().records.deny(Denied { permission: *kind, operation: name, target, pid });
+            }
+        }
+        if self.audited.contains_key(&(asked.number as u32)) {
+            shared.lock().records.add(self.record(name, target, decisions, pid, refusal));
+        }
+    }
+
+    /// Whether a denial is worth a word: a rule's always, the default's where nothing of the system was looked for.
+    fn is_news(&self, path: &OsStr, decision: &Decision) -> bool {
+        let system = SYSTEM.iter().any(|place| Path::new(path).starts_with(place));
+        !is_within(path, &self.job.shown) && (decision.rule.is_some() || !system)
     }
 
     /// With which errno the call is refused, and by what.
@@ -209,23 +319,32 @@ impl Watch {
             return Some((errno, "the list of system calls"));
         }
         let gate = number == libc::SYS_execve as u32 && self.job.exec == ExecGate::WorkerOnly;
-        (self.executed && gate).then_some((libc::EPERM, "the exec gate"))
+        (self.worker.is_some() && gate).then_some((libc::EPERM, "the exec gate"))
     }
 
-    fn record(&self, syscall: &'static str, asked: &Notification, refusal: Option<&(i32, &'static str)>) -> AuditEvent {
-        let target = calls::target(syscall, asked, &Caller::new(asked.pid));
+    fn record(
+        &self,
+        syscall: &'static str,
+        target: calls::Target,
+        decisions: Vec<(PermissionKind, Decision)>,
+        pid: i32,
+        refusal: Refusal<'_>,
+    ) -> AuditEvent {
         // The strictest answer of those that the call needs.
-        let decision = target
-            .queries
-            .iter()
-            .map(|query| self.job.stack.decide(query))
+        let decision = decisions
+            .into_iter()
+            .map(|(_, decision)| decision)
             .reduce(|first, second| if second.action > first.action { second } else { first });
         let (action, rule, source) = match (decision, refusal) {
             (Some(decision), _) if decision.rule.is_some() || refusal.is_some() && !decision.allowed => {
                 (decision.action, decision.rule, decision.source)
             }
             (_, Some((_, source))) => (Action::Deny, None, (*source).to_owned()),
-            (Some(_), None) if self.is_shown(&target.name) => (Action::Allow, None, "runtime".to_owned()),
+            (Some(_), None)
+                if is_within(&target.name, &self.job.runtime) || is_within(&target.name, &self.job.shown) =>
+            {
+                (Action::Allow, None, "runtime".to_owned())
+            }
             (Some(decision), None) => (decision.action, None, decision.source),
             (None, None) => (Action::Allow, None, "default".to_owned()),
         };
@@ -234,13 +353,22 @@ impl Watch {
             None => (target.name.to_string_lossy().into_owned(), Some(hex(&target.name))),
         };
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let pid = i32::try_from(asked.pid).unwrap_or(0);
         AuditEvent { time, syscall, target, pid, action, rule, source, raw }
     }
+}
 
-    fn is_shown(&self, path: &OsStr) -> bool {
-        self.job.shown.iter().any(|shown| Path::new(path).starts_with(shown))
-    }
+/// By which errno a call is refused, and by what.
+type Refusal<'a> = Option<&'a (i32, &'static str)>;
+
+/// Whether a path is one of these or lies below one.
+fn is_within(path: &OsStr, places: &[PathBuf]) -> bool {
+    places.iter().any(|place| Path::new(path).starts_with(place))
+}
+
+/// What a `warn` rule has let through, in words.
+pub fn let_through(kind: &str, target: &str, decision: &Decision) -> String {
+    let rule = decision.rule.as_deref().unwrap_or("the default");
+    format!("{kind} {target}: let through by {rule} ({})", decision.source)
 }
 
 fn hex(name: &OsStr) -> String {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use buntime_policy::PermissionKind;
+
 use crate::event::{AuditEvent, Event};
 
 /// Most records that wait to be told. What comes beyond is counted.
@@ -10,7 +12,8 @@ const MAX_WAITING: usize = 8192;
 /// Between two `syscalls` events.
 const COUNTS_PERIOD: Duration = Duration::from_millis(200);
 
-/// Records and counts, bounded however fast they come and however seldom they are taken.
+/// Records, counts, warnings and denials, bounded however fast they come and however seldom they are taken.
+#[derive(Default)]
 pub struct Records {
     waiting: VecDeque<AuditEvent>,
     /// Records that found no room since the last were taken.
@@ -18,13 +21,26 @@ pub struct Records {
     /// Calls by name, since the start; in the order of the names.
     counts: BTreeMap<&'static str, u64>,
     counts_told: Option<(Instant, u64)>,
+    /// In words, what `warn` rules have let through.
+    warnings: Vec<String>,
+    denials: Vec<Denied>,
+    /// Denials that found no room.
+    more_denials: u64,
+}
+
+/// Something that a descendant of the worker was denied.
+pub struct Denied {
+    pub permission: PermissionKind,
+    pub operation: &'static str,
+    pub target: Vec<u8>,
+    pub pid: i32,
 }
 
 impl Records {
     /// For these calls.
     pub fn new(audited: impl IntoIterator<Item = &'static str>) -> Self {
         let counts = audited.into_iter().map(|name| (name, 0)).collect();
-        Self { waiting: VecDeque::new(), dropped: 0, counts, counts_told: None }
+        Self { waiting: VecDeque::new(), dropped: 0, counts, ..Self::default() }
     }
 
     pub fn add(&mut self, record: AuditEvent) {
@@ -36,13 +52,30 @@ impl Records {
         }
     }
 
+    pub fn warn(&mut self, text: String) {
+        self.warnings.push(text);
+    }
+
+    pub fn deny(&mut self, denied: Denied) {
+        if self.denials.len() < MAX_WAITING {
+            self.denials.push(denied);
+        } else {
+            self.more_denials += 1;
+        }
+    }
+
+    pub fn take_denials(&mut self) -> (Vec<Denied>, u64) {
+        (std::mem::take(&mut self.denials), std::mem::take(&mut self.more_denials))
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.dropped == 0
+        self.waiting.is_empty() && self.dropped == 0 && self.warnings.is_empty() && self.denials.is_empty()
     }
 
     /// Makes events of what waits. The counts come with `last` or when they have not been told for a while.
     pub fn tell(&mut self, now: Instant, last: bool, batch: &mut Vec<Event>) {
-        if !self.is_empty() {
+        batch.extend(self.warnings.drain(..).map(Event::Warn));
+        if !self.waiting.is_empty() || self.dropped > 0 {
             let dropped = std::mem::take(&mut self.dropped);
             batch.push(Event::AuditEvents { events: self.waiting.drain(..).collect(), dropped });
         }
