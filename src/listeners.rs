@@ -252,6 +252,7 @@ fn bytes(event: &Event) -> usize {
         Event::Enforcement(enforcement) => serialized(enforcement),
         Event::PolicyLoaded(policy) => serialized(policy),
         Event::ConfigLoaded(config) => serialized(config),
+        Event::Learned(learned) => serialized(learned),
     };
     size_of::<Event>() + held
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use buntime_supervisor::{Denial, Enforcement, Event, EventSink, Flow, Outcome, Output, Phase, Stream, WorkerState};
+use buntime_supervisor::{
+    Denial, Enforcement, Event, EventSink, Flow, Learned, Outcome, Output, Phase, Stream, WorkerState,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::args::ShowDenials;
@@ -38,6 +40,7 @@ pub struct Sink {
 struct End {
     denials: Denials,
     trouble: Option<String>,
+    learned: Option<Learned>,
 }
 
 /// Whether there is nothing at this path. One that we may not look at counts as there.
@@ -71,6 +74,11 @@ impl Sink {
             self.break_line();
             say::styled(&block);
         }
+    }
+
+    /// The policy that was learned of the run, once.
+    pub fn take_learned(&self) -> Option<Learned> {
+        self.end().learned.take()
     }
 
     /// Begins a new line on stderr where the script did not.
@@ -152,6 +160,7 @@ impl EventSink for Sink {
             match event {
                 Event::Output(output) => self.write(&output),
                 Event::State(state) => self.state(state),
+                Event::Learned(learned) => self.end().learned = Some(*learned),
                 Event::Denied(denial) => self.denied(*denial),
                 Event::Warn(message) => {
                     self.break_line();

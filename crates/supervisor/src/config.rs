@@ -104,6 +104,14 @@ pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Res
         }
         read => read?,
     };
+    let file = file.map(|(name, mut value)| {
+        if path.is_none() && value["security"]["mode"] == "monitor" {
+            let text = "security.mode = \"monitor\" is left alone, as the file was found, not named";
+            notes.push(format!("{}: {text}: name it with --config", name.display()));
+            value["security"]["mode"] = "strict".into();
+        }
+        (name, value)
+    });
     merge(file, over, notes)
 }
 
@@ -221,11 +229,10 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
 /// Whether a given value is what is in force: there is no network, and no limit of memory or processor time yet.
 fn is_enforced(path: &str, value: &Value) -> bool {
     match path {
-        "security.mode" => value == "strict",
         // No network at all is in force: what opens it is refused, and what narrows it holds.
         "network.enabled" => value == false,
         "network.allow_list" => value.as_array().is_some_and(Vec::is_empty),
-        "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
+        "security.mode" | "network.policy" | "network.deny_list" | "filesystem.allow_write" => true,
         _ => false,
     }
 }

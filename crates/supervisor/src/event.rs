@@ -4,6 +4,7 @@ use buntime_policy::{Action, NormalizedPolicy};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::SandboxConfig;
+use crate::learn::Learned;
 
 /// Receives a supervisor's events, in order, one batch at a time, on a thread of the supervisor's.
 pub trait EventSink: Send + Sync + 'static {
@@ -56,6 +57,8 @@ pub enum Event {
         /// Calls that were too many to be kept, after these.
         dropped: u64,
     },
+    /// The policy that would have been enough for this worker, at its end.
+    Learned(Box<Learned>),
     /// How many calls of each recorded name were made so far.
     Syscalls {
         /// The names.
@@ -96,6 +99,7 @@ impl Serialize for Event {
             Self::Denied(denial) => pair(serializer, "denied", denial),
             Self::Warn(text) => pair(serializer, "warn", text),
             Self::AuditEnabled(names) => pair(serializer, "audit-enabled", names),
+            Self::Learned(learned) => pair(serializer, "learned", learned),
             Self::AuditReset => alone(serializer, "audit-reset"),
             Self::AuditEvents { events, dropped } => {
                 let mut map = serializer.serialize_map(None)?;

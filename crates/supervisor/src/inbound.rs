@@ -4,10 +4,13 @@
 //! the spot for what an execution says first ([`crate::Watch`]). Events go out under that lock, so that they keep their
 //! order.
 
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use buntime_ipc::{Consumer, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
+use buntime_ipc::{Consumer, DeniedKind, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
 use buntime_policy::PolicyStack;
 
 use crate::denials::{Denials, permission};
@@ -20,6 +23,9 @@ use crate::supervisor::Core;
 /// Payload bytes taken from the ring before events go out.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// Most variables that are kept of what a worker says it looked up.
+const MAX_VARIABLES: usize = 10_000;
+
 /// The worker's way to us.
 pub struct Inbound {
     core: Arc<Core>,
@@ -31,6 +37,11 @@ pub struct Inbound {
     pub outputs: Outputs,
     pub executions: Executions,
     pub denials: Denials,
+    /// Where a policy is learned: the variables that were looked up.
+    pub variables: BTreeSet<OsString>,
+    learns: bool,
+    /// Our own variables that the policy keeps from the worker: that others are not there is no denial.
+    pub kept_away: HashSet<OsString>,
     pub batch: Vec<Event>,
     /// For the denials that it reports.
     pub worker_pid: Option<i32>,
@@ -71,6 +82,7 @@ impl Inbound {
         outputs: Outputs,
         batch: Vec<Event>,
     ) -> Self {
+        let learns = core.options.learn;
         Self {
             core,
             consumer,
@@ -80,6 +92,9 @@ impl Inbound {
             outputs,
             executions: Executions::default(),
             denials: Denials::default(),
+            variables: BTreeSet::new(),
+            learns,
+            kept_away: HashSet::new(),
             batch,
             worker_pid: None,
             lie: None,
@@ -141,6 +156,14 @@ impl Inbound {
                     bytes += outputs.up_to(at, marks, batch);
                     self.executions.end(number, exit_code, how, error, batch)?;
                 }
+                // Nothing is denied then: what is reported is what was looked up.
+                FromWorker::Denied { kind: DeniedKind::Env, target, .. } if self.learns => {
+                    if self.variables.len() < MAX_VARIABLES {
+                        self.variables.insert(OsStr::from_bytes(target).to_owned());
+                    }
+                }
+                FromWorker::Denied { kind: DeniedKind::Env, target, .. }
+                    if !self.kept_away.contains(OsStr::from_bytes(target)) => {}
                 FromWorker::Denied { kind, operation, target } => {
                     let pid = self.worker_pid.unwrap_or(0);
                     self.denials.report(&self.stack, pid, (permission(kind), operation, target), batch);

@@ -1,6 +1,6 @@
 //! From options to a running helper: the policy in force, the plan of the sandbox, its descriptors, its process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -30,6 +30,10 @@ use crate::notify::{Job, Wanted};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, Stacked};
 
+/// What is said of a sandbox that monitors.
+const MONITORED: &str = "monitor: nothing of the policy is enforced, the worker can read, change and start all that \
+                             you can, and has no network; what the policy would deny is told";
+
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in bytes.
 const PRIVATE_TMP: u64 = 64 << 20;
 
@@ -42,6 +46,8 @@ pub struct Settled {
     pub warnings: Vec<String>,
     /// What is to be seen of the worker's system calls.
     watch: Wanted,
+    /// Nothing of the policy is enforced: what it would deny is told.
+    monitors: bool,
     audit_log: Option<PathBuf>,
     cwd: PathBuf,
     /// The files of policy and configuration.
@@ -62,6 +68,10 @@ pub struct Launched {
     pub stderr: OwnedFd,
     /// What the view made of the grants.
     pub notes: Vec<String>,
+    /// Variables of ours that the policy keeps from the worker.
+    pub kept_away: HashSet<OsString>,
+    /// What is to be known of the sandbox as long as it lasts.
+    pub standing: Vec<String>,
     /// For the holder of the listener, where calls are watched.
     pub watch: Option<Job>,
 }
@@ -78,8 +88,11 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     let Stacked { stack, keys, files, notes } = policies::stack(options, &cwd)?;
     warnings.extend(notes);
     decided_by.extend(files);
+    let monitors = options.sandbox_enabled && (options.learn || configured.config.security.mode == "monitor");
     if options.sandbox_enabled {
-        let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
+        // What is not enforced anyway need not be enforceable.
+        let unsupported_rules = if monitors { Vec::new() } else { buntime_policy::unsupported(&stack) };
+        let mut problems: Vec<String> = unsupported_rules.iter().map(ToString::to_string).collect();
         problems.extend(configured.unsupported);
         if !problems.is_empty() {
             return Err(unsupported(problems.join("; ")));
@@ -101,15 +114,22 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
             return refuse("has a value with a NUL character, which no environment can hold");
         }
     }
-    let watch =
-        if options.sandbox_enabled { Wanted::by(&stack, options.audit_log.is_some()) } else { Wanted::default() };
+    if monitors {
+        warnings.push(MONITORED.into());
+    }
+    let watch = match options {
+        Options { sandbox_enabled: false, .. } => Wanted::default(),
+        Options { learn: true, .. } => Wanted::learning(),
+        _ if monitors => Wanted::monitoring(&stack),
+        _ => Wanted::by(&stack, options.audit_log.is_some()),
+    };
     if options.sandbox_enabled {
         warnings.extend(warned_variables(&stack));
     }
     // Of the caller's working directory, unlike what is the worker's.
     let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, watch, audit_log, cwd, decided_by })
+    Ok(Settled { stack, meta, config: configured.config, warnings, watch, monitors, audit_log, cwd, decided_by })
 }
 
 fn unsupported(what: String) -> Error {
@@ -168,7 +188,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 
     let grants = grants(options, settled, python)?;
     write_active(options, settled, &grants)?;
-    let everything = allows_everything(&settled.stack);
+    let everything = settled.monitors || allows_everything(&settled.stack);
     let writes = grants.iter().any(|grant| grant.access.write);
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
@@ -193,7 +213,15 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         set_up.stand_in(path.as_os_str().as_encoded_bytes());
     }
     let kernel = options.sandbox_enabled;
-    set_up.layers(Layers { kernel, read_all: everything, write_all: everything, net: !kernel, exec: everything });
+    let learn = options.learn;
+    set_up.layers(Layers {
+        kernel,
+        learn,
+        read_all: everything,
+        write_all: everything,
+        net: !kernel,
+        exec: everything,
+    });
     let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;
     let harness = sys::sealed_memfd(c"buntime-harness", &python.harness).map_err(call)?;
     let policy_file = sys::sealed_memfd(c"buntime-policy", policy.as_bytes()).map_err(call)?;
@@ -236,7 +264,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         tree: view.tree,
         landlock: view.landlock,
         seccomp: SeccompPlan {
-            deny: settled.stack.normalized().anti_escape.deny_syscalls,
+            deny: if settled.monitors { vec![] } else { settled.stack.normalized().anti_escape.deny_syscalls },
             exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
             watch: settled.watch.calls(),
         },
@@ -247,11 +275,12 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
             cwd: Bytes::from(&view.cwd),
         },
     };
-    let paths = |paths: &[PathBuf]| paths.to_vec();
     let watch = (!plan.seccomp.watch.is_empty()).then(|| Job {
         stack: settled.stack.clone(),
         runtime: python.grants().into_iter().map(|grant| grant.path).collect(),
-        shown: [paths(&view.readable), paths(&view.writable)].concat(),
+        // Of a monitored worker the policy is asked, which sees nothing of what it is shown.
+        shown: if settled.monitors { vec![] } else { [&view.readable[..], &view.writable].concat() },
+        entry: options.entry.as_ref().map(|entry| settled.cwd.join(entry)),
         wanted: settled.watch.clone(),
         deny: plan.seccomp.deny.clone(),
         exec: plan.seccomp.exec,
@@ -277,6 +306,8 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         stdout,
         stderr,
         notes: view.notes,
+        kept_away: kept_away(settled),
+        standing: settled.monitors.then(|| MONITORED.into()).into_iter().collect(),
         watch,
     })
 }
@@ -325,6 +356,9 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
             _ => {}
         }
     }
+    if settled.monitors {
+        grant(PathBuf::from("/"), Access { read: true, write: true, execute: true });
+    }
     if let Some(entry) = &options.entry {
         grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
     }
@@ -333,6 +367,15 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
 
 fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
+}
+
+/// Those of our variables that the policy denies. What no policy can allow is no news.
+fn kept_away(settled: &Settled) -> HashSet<OsString> {
+    let is_denied = |name: &OsString| {
+        let query = name.to_str().filter(|name| !is_reserved_env(name)).and_then(|name| Query::env(name).ok());
+        query.is_some_and(|query| !settled.stack.decide(&query).allowed)
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(is_denied).collect()
 }
 
 /// Variables that a `warn` rule lets through, in words: they are seen by being there, so that this is told at the start.
@@ -355,6 +398,8 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
         let allowed = name.to_str().is_some_and(|name| {
             !is_reserved_env(name)
                 && (!options.sandbox_enabled
+                    // What is learned from sees the constants, as the worker under the policy will.
+                    || settled.monitors && !(options.learn && constants.iter().any(|(constant, _)| constant == &name))
                     || off(Layer::Environment)
                     || Query::env(name).is_ok_and(|query| settled.stack.decide(&query).allowed))
         });

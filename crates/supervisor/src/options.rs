@@ -59,6 +59,8 @@ pub struct Options {
     /// Record system calls, those of the policy's `audit.events`, whatever its `audit.enabled` says; the caller keeps the
     /// record in this file, which no worker may write.
     pub audit_log: Option<PathBuf>,
+    /// Deny nothing, and tell at the end which policy would have been enough ([`crate::Event::Learned`]).
+    pub learn: bool,
     /// A configuration file that the caller names; `config.json` in the working directory when absent.
     pub config_path: Option<PathBuf>,
 }
@@ -82,6 +84,7 @@ impl Default for Options {
             entry: None,
             stdin: false,
             audit_log: None,
+            learn: false,
             config_path: None,
         }
     }

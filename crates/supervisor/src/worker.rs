@@ -198,6 +198,8 @@ struct Live {
     lines: ControlLines,
     sampler: Sampler,
     built: Built,
+    /// Notes on what is in force, besides the helper's.
+    standing: Vec<String>,
     worker_pid: Option<i32>,
     /// The worker's process itself, whatever becomes of its number.
     process: Option<OwnedFd>,
@@ -268,7 +270,9 @@ impl Live {
         let (stdout, stderr) = (readable(launched.stdout)?, readable(launched.stderr)?);
         let outputs = Outputs::new(stdout.clone(), stderr.clone());
         let ring = (consumer, marks, launched.space);
-        let inlet = Inlet::new(Inbound::new(core.clone(), settled.stack, ring, outputs, batch));
+        let mut inbound = Inbound::new(core.clone(), settled.stack, ring, outputs, batch);
+        inbound.kept_away = launched.kept_away;
+        let inlet = Inlet::new(inbound);
         {
             let mut shared = core.shared();
             shared.wire = Some(Wire { producer, to_worker: launched.to_worker });
@@ -293,6 +297,7 @@ impl Live {
             lines: ControlLines::default(),
             sampler: Sampler::default(),
             built: Built::default(),
+            standing: launched.standing,
             worker_pid: None,
             process: None,
             enforcement: None,
@@ -608,7 +613,10 @@ impl Live {
                 (Some(job), Some(fd)) => self.start_watching(fd, &job),
                 (_, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
             },
-            FromHelper::Built(built) => self.built = built,
+            FromHelper::Built(mut built) => {
+                built.notes.append(&mut self.standing);
+                self.built = built;
+            }
             FromHelper::Ended(end) => {
                 self.end.get_or_insert(end);
             }

@@ -10,10 +10,12 @@
 mod budget;
 mod caller;
 mod calls;
+mod needs;
 mod record;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -29,9 +31,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::budget::Budget;
 use self::caller::Caller;
+use self::calls::Access;
 use self::record::{Denied, Records};
-use crate::event::AuditEvent;
+use crate::event::{AuditEvent, Event};
 use crate::inbound::Inbound;
+use crate::learn::{self, Given, Need, Needs};
 use crate::process;
 
 /// Answers that one sandbox gets in a second.
@@ -53,6 +57,10 @@ pub struct Wanted {
     warn_files: bool,
     /// There are `warn` rules about programs.
     warn_programs: bool,
+    /// Nothing is denied: what the policy would deny is told.
+    monitor: bool,
+    /// What is needed is kept, for a policy to be made of it.
+    learn: bool,
 }
 
 impl Wanted {
@@ -66,22 +74,43 @@ impl Wanted {
             audit: if settings.enabled || audit { settings.events } else { Vec::new() },
             warn_files: warned(|target| matches!(target, Target::Fs { .. })),
             warn_programs: warned(|target| matches!(target, Target::Exec { .. })),
+            ..Self::default()
         }
+    }
+
+    /// Everything that a policy has a word on, whatever this one says.
+    pub fn monitoring(stack: &PolicyStack) -> Self {
+        let mut wanted = Self::by(stack, true);
+        for name in calls::FILE_CALLS.iter().copied().chain(["execve", "connect"]) {
+            // Calls that this architecture lacks are nobody's to make.
+            if seccomp::number(name).is_ok() && !wanted.audit.iter().any(|known| known == name) {
+                wanted.audit.push(name.to_owned());
+            }
+        }
+        Self { monitor: true, ..wanted }
+    }
+
+    /// All that a policy is to be made of.
+    pub fn learning() -> Self {
+        Self { learn: true, ..Self::default() }
     }
 
     /// The calls that the listener is to be asked about.
     pub fn calls(&self) -> Vec<String> {
         let mut calls = self.audit.clone();
         let mut add = |name: &str| {
-            if !calls.iter().any(|known| known == name) {
+            // Calls that this architecture lacks are nobody's to make.
+            if seccomp::number(name).is_ok() && !calls.iter().any(|known| known == name) {
                 calls.push(name.to_owned());
             }
         };
-        if self.warn_files {
-            // Calls that this architecture lacks are nobody's to make.
-            calls::FILE_CALLS.iter().filter(|name| seccomp::number(name).is_ok()).for_each(|name| add(name));
+        if self.warn_files || self.learn {
+            calls::FILE_CALLS.iter().for_each(|name| add(name));
         }
-        if self.warn_programs {
+        if self.learn {
+            calls::LOOKS.iter().chain(&["mmap", "connect"]).for_each(|name| add(name));
+        }
+        if self.warn_programs || self.learn {
             add("execve");
         }
         calls
@@ -96,6 +125,8 @@ pub struct Job {
     pub runtime: Vec<PathBuf>,
     /// All that the sandbox shows.
     pub shown: Vec<PathBuf>,
+    /// The script, which its worker may read; where a policy is learned, until it is read.
+    pub entry: Option<PathBuf>,
     pub wanted: Wanted,
     /// Calls that the policy denies on top of the list.
     pub deny: Vec<String>,
@@ -103,7 +134,11 @@ pub struct Job {
 }
 
 /// The reader's hold on the thread.
-pub struct Watcher(Arc<Shared>);
+pub struct Watcher {
+    shared: Arc<Shared>,
+    /// Where a policy is to be made of what is seen: what needs no rule.
+    given: Option<(Vec<PathBuf>, Option<PathBuf>)>,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -116,6 +151,7 @@ struct State {
     /// The worker's process, when its own `execve` has been let through.
     worker: Option<i32>,
     failed: Option<String>,
+    needs: Needs,
 }
 
 impl Shared {
@@ -130,41 +166,48 @@ impl Watcher {
     pub fn start(listener: OwnedFd, job: &Job) -> Result<Self, String> {
         let watch = Watch::new(job)?;
         let records = Records::new(watch.audited.values().copied());
-        let state = State { records, worker: None, failed: None };
+        let state = State { records, worker: None, failed: None, needs: Needs::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), news: tokio::sync::Notify::new() });
         let theirs = shared.clone();
         std::thread::Builder::new()
             .name("buntime-notify".into())
             .spawn(move || serve(&listener, watch, &theirs))
             .map_err(|error| format!("thread buntime-notify: {error}"))?;
-        Ok(Self(shared))
+        let given = job.wanted.learn.then(|| (job.runtime.clone(), job.entry.clone()));
+        Ok(Self { shared, given })
     }
 
     /// Until there is something to take.
     pub async fn news(&self) {
-        self.0.news.notified().await;
+        self.shared.news.notified().await;
     }
 
     /// The worker's process, once.
     pub fn take_worker(&self) -> Option<i32> {
-        self.0.lock().worker.take()
+        self.shared.lock().worker.take()
     }
 
     /// Why the thread had to end, once.
     pub fn take_failure(&self) -> Option<String> {
-        self.0.lock().failed.take()
+        self.shared.lock().failed.take()
     }
 
     /// Makes events of what was seen; `last` when nothing comes any more.
     pub fn tell(&self, last: bool, inbound: &mut Inbound) {
-        let records = &mut self.0.lock().records;
-        records.tell(Instant::now(), last, &mut inbound.batch);
-        let (denials, more) = records.take_denials();
+        let state = &mut *self.shared.lock();
+        state.records.tell(Instant::now(), last, &mut inbound.batch);
+        let (denials, more) = state.records.take_denials();
         for Denied { permission, operation, target, pid } in denials {
             let report = (permission, operation.as_bytes(), &target[..]);
             inbound.denials.report(&inbound.stack, pid, report, &mut inbound.batch);
         }
         inbound.denials.missed(more);
+        if let Some((runtime, entry)) = self.given.as_ref().filter(|_| last) {
+            let mut needs = std::mem::take(&mut state.needs);
+            inbound.variables.iter().for_each(|name| needs.add(Need::Variable, name.into()));
+            let learned = learn::synthesise(&needs, &Given { runtime, entry: entry.as_deref() });
+            inbound.batch.push(Event::Learned(Box::new(learned)));
+        }
     }
 }
 
@@ -276,31 +319,48 @@ impl Watch {
     ) {
         let target = calls::target(name, asked, &Caller::new(asked.pid));
         let pid = i32::try_from(asked.pid).unwrap_or(0);
-        let decisions: Vec<(PermissionKind, Decision)> =
-            target.queries.iter().map(|query| (query.kind(), self.job.stack.decide(query))).collect();
-        let is_news = |decision: &Decision| !decision.allowed && self.is_news(&target.name, decision);
+        let decided = |access: &Access| {
+            let query = access.query()?;
+            Some((query.kind(), self.job.stack.decide(&query)))
+        };
+        let decisions: Vec<(PermissionKind, Decision)> = target.accesses.iter().filter_map(decided).collect();
+        let Wanted { monitor, learn, .. } = self.job.wanted;
+        let needs = if learn { needs::of(&target.accesses) } else { Vec::new() };
+        let is_there = monitor && fs::symlink_metadata(&target.name).is_ok();
         // The worker's own denials are told by its hooks, in Python's words.
-        let is_told = decisions.iter().any(|(_, decision)| is_news(decision)) && process::group_of(pid) != self.worker;
+        let is_news = |decision: &Decision| !decision.allowed && self.is_news(&target.name, decision);
+        let is_told = !monitor && !learn && decisions.iter().any(|(_, decision)| is_news(decision));
+        let is_told = is_told && process::group_of(pid) != self.worker;
         // Of a caller that is gone meanwhile nothing is known: what was read may be another's.
         if !sys::still_waits(listener.as_fd(), asked.id) {
             return;
         }
+        let mut state = shared.lock();
+        // What came before the script was the interpreter's own start.
+        if self.job.entry.as_deref().is_some_and(|entry| needs.contains(&(Need::Read, entry.to_owned()))) {
+            self.job.entry = None;
+            state.needs = Needs::default();
+        }
+        needs.into_iter().for_each(|(need, what)| state.needs.add(need, what));
         let is_runtime = is_within(&target.name, &self.job.runtime);
         for (kind, decision) in &decisions {
-            if decision.action == Action::Warn && refusal.is_none() && !is_runtime {
-                let thing = (*kind, target.name.clone());
-                if self.warned.len() < MAX_WARNINGS && self.warned.insert(thing) {
-                    let text = let_through(kind.as_str(), &target.name.to_string_lossy(), decision);
-                    shared.lock().records.warn(text);
-                }
-            }
-            if is_told && !decision.allowed {
-                let target = target.name.as_bytes().to_vec();
-                shared.lock().records.deny(Denied { permission: *kind, operation: name, target, pid });
+            let is_let_through = refusal.is_none() && !is_runtime;
+            let text = match decision.action {
+                Action::Warn if is_let_through => let_through,
+                Action::Deny if is_let_through && is_there => would_be_denied,
+                _ => continue,
+            };
+            let thing = (*kind, target.name.clone());
+            if self.warned.len() < MAX_WARNINGS && self.warned.insert(thing) {
+                state.records.warn(text(kind.as_str(), &target.name.to_string_lossy(), decision));
             }
         }
+        for (kind, _) in decisions.iter().filter(|(_, decision)| is_told && !decision.allowed) {
+            let target = target.name.as_bytes().to_vec();
+            state.records.deny(Denied { permission: *kind, operation: name, target, pid });
+        }
         if self.audited.contains_key(&(asked.number as u32)) {
-            shared.lock().records.add(self.record(name, target, decisions, pid, refusal));
+            state.records.add(self.record(name, target, decisions, pid, refusal));
         }
     }
 
@@ -369,6 +429,14 @@ fn is_within(path: &OsStr, places: &[PathBuf]) -> bool {
 pub fn let_through(kind: &str, target: &str, decision: &Decision) -> String {
     let rule = decision.rule.as_deref().unwrap_or("the default");
     format!("{kind} {target}: let through by {rule} ({})", decision.source)
+}
+
+/// What a policy would have denied that is not in force, in words.
+fn would_be_denied(kind: &str, target: &str, decision: &Decision) -> String {
+    match &decision.rule {
+        Some(rule) => format!("{kind} {target}: would be denied by {rule} ({})", decision.source),
+        None => format!("{kind} {target}: would be denied by default"),
+    }
 }
 
 fn hex(name: &OsStr) -> String {
