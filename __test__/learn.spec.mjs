@@ -114,7 +114,7 @@ test("a script with numpy", timeout, (t) => {
 });
 
 test("a run that fails is learned too, and an old policy is not replaced unless that is asked for", timeout, () => {
-  const directory = project({ "main.py": "import sys\nsys.exit(7)\n" });
+  const directory = project({ "main.py": "import sys, json\nsys.exit(7)\n" });
   assert.equal(learn(directory, ["main.py"]).status, 7);
   const { status, stderr } = learn(directory, ["main.py"]);
   assert.equal(status, 2);

@@ -533,6 +533,17 @@ class Policy:
             for event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
                 self.checks[event] = self.check_exec
 
+        if self.learns:
+            self.checks.update({"os.listdir": self.tell_of_listing, "os.scandir": self.tell_of_listing})
+
+    def tell_of_listing(self, event, args):
+        try:
+            path = absolute(decode_path(args[0] if args[0] is not None else "."))
+        except (TypeError, ValueError, OSError):
+            return
+        if self.asked_by_user(path):
+            report_denied(READ, event[3:], path)
+
     def notice_hook(self, event, args):
         output.hooked = True
 

@@ -5,7 +5,7 @@
 pub struct Layers {
     /// A kernel sandbox is in force; without it the hooks are the only check.
     pub kernel: bool,
-    /// The hooks report each variable of the environment that is looked up.
+    /// The hooks report each variable that is looked up, and each directory that user code lists.
     pub learn: bool,
     /// Everything may be read.
     pub read_all: bool,

@@ -4,7 +4,7 @@
 //! the spot for what an execution says first ([`crate::Watch`]). Events go out under that lock, so that they keep their
 //! order.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -16,15 +16,13 @@ use buntime_policy::PolicyStack;
 use crate::denials::{Denials, permission};
 use crate::event::{Event, Flow, Stream};
 use crate::executions::Executions;
+use crate::learn::{Need, Needs};
 use crate::output::Outputs;
 use crate::queue::wake;
 use crate::supervisor::Core;
 
 /// Payload bytes taken from the ring before events go out.
 const BATCH_BYTES: usize = 1024 * 1024;
-
-/// Most variables that are kept of what a worker says it looked up.
-const MAX_VARIABLES: usize = 10_000;
 
 /// The worker's way to us.
 pub struct Inbound {
@@ -37,8 +35,8 @@ pub struct Inbound {
     pub outputs: Outputs,
     pub executions: Executions,
     pub denials: Denials,
-    /// Where a policy is learned: the variables that were looked up.
-    pub variables: BTreeSet<OsString>,
+    /// Where a policy is learned: what the hooks tell of.
+    pub told: Needs,
     learns: bool,
     /// Our own variables that the policy keeps from the worker: that others are not there is no denial.
     pub kept_away: HashSet<OsString>,
@@ -92,7 +90,7 @@ impl Inbound {
             outputs,
             executions: Executions::default(),
             denials: Denials::default(),
-            variables: BTreeSet::new(),
+            told: Needs::default(),
             learns,
             kept_away: HashSet::new(),
             batch,
@@ -156,11 +154,10 @@ impl Inbound {
                     bytes += outputs.up_to(at, marks, batch);
                     self.executions.end(number, exit_code, how, error, batch)?;
                 }
-                // Nothing is denied then: what is reported is what was looked up.
-                FromWorker::Denied { kind: DeniedKind::Env, target, .. } if self.learns => {
-                    if self.variables.len() < MAX_VARIABLES {
-                        self.variables.insert(OsStr::from_bytes(target).to_owned());
-                    }
+                // Nothing is denied then: what is reported is what was asked for.
+                FromWorker::Denied { kind, target, .. } if self.learns => {
+                    let need = if kind == DeniedKind::Env { Need::Variable } else { Need::Listing };
+                    self.told.add(need, OsStr::from_bytes(target).into());
                 }
                 FromWorker::Denied { kind: DeniedKind::Env, target, .. }
                     if !self.kept_away.contains(OsStr::from_bytes(target)) => {}

@@ -45,6 +45,8 @@ pub enum Need {
     Read,
     /// A directory's names.
     List,
+    /// A directory's names, for the script itself: of `List` alone it is not known whether the import system looked.
+    Listing,
     /// A file that was there.
     Write,
     /// A name that came or went; the directory is what has to be written.
@@ -75,6 +77,14 @@ impl Needs {
             seen.insert(what);
         } else if !seen.contains(&what) {
             self.more += 1;
+        }
+    }
+
+    /// Takes all of them.
+    pub fn absorb(&mut self, others: Self) {
+        self.more += others.more;
+        for (need, seen) in others.seen {
+            seen.into_iter().for_each(|what| self.add(need, what));
         }
     }
 
@@ -132,11 +142,13 @@ pub fn synthesise(needs: &Needs, given: &Given<'_>) -> Learned {
             read.0.insert(directory(name));
         }
     }
-    // The import system lists the script's directory whatever is imported; that counts only where something is there.
+    // The import system lists the script's directory whatever is imported; that counts where it found something.
     let beside = given.entry.and_then(Path::parent);
-    let listed = wanted(Need::List);
-    let is_used = |path: &PathBuf| Some(path.as_path()) != beside || read.0.iter().any(|read| read.starts_with(path));
-    let listed: Vec<PathBuf> = listed.into_iter().filter(is_used).collect();
+    let is_module = |path: &PathBuf| {
+        path.parent() == beside && path.extension().is_some_and(|end| end == "py" || end == "so" || end == "pyc")
+    };
+    let is_used = |path: &PathBuf| Some(path.as_path()) != beside || read.0.iter().any(is_module);
+    let listed: Vec<PathBuf> = wanted(Need::List).into_iter().filter(is_used).chain(wanted(Need::Listing)).collect();
     read.0.extend(listed);
     read.gather(&mut notes, "read");
 
@@ -309,6 +321,14 @@ mod tests {
     fn modules_beside_the_script_take_its_directory() {
         let learned = learned(&[(Need::List, "/w"), (Need::Read, "/w/helper.py")]);
         assert_eq!(paths(&learned, "fs", None), ["/w"]);
+    }
+
+    #[test]
+    fn data_beside_the_script_does_not_unless_the_script_lists_it() {
+        let needs = [(Need::List, "/w"), (Need::Read, "/w/data.csv"), (Need::Read, "/w/package/x.py")];
+        assert_eq!(paths(&learned(&needs), "fs", None), ["/w/data.csv", "/w/package/x.py"]);
+        let needs = [(Need::List, "/w"), (Need::Listing, "/w"), (Need::Read, "/w/data.csv")];
+        assert_eq!(paths(&learned(&needs), "fs", None), ["/w"]);
     }
 
     #[test]

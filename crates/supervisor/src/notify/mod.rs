@@ -204,7 +204,7 @@ impl Watcher {
         inbound.denials.missed(more);
         if let Some((runtime, entry)) = self.given.as_ref().filter(|_| last) {
             let mut needs = std::mem::take(&mut state.needs);
-            inbound.variables.iter().for_each(|name| needs.add(Need::Variable, name.into()));
+            needs.absorb(std::mem::take(&mut inbound.told));
             let learned = learn::synthesise(&needs, &Given { runtime, entry: entry.as_deref() });
             inbound.batch.push(Event::Learned(Box::new(learned)));
         }
