@@ -73,7 +73,7 @@ fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static
         (Target::Fs { .. }, Action::Deny) => {
             has_fs_grants.then_some("denials inside allowed paths are not supported yet")
         }
-        (Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), Action::Deny) => {
+        (Target::Exec { .. } | Target::Ffi(_), Action::Deny) => {
             everything.then_some("denials beside --allow-all are not supported yet")
         }
         (_, Action::Deny) => None,
@@ -85,7 +85,7 @@ fn reason(rule: &Rule, has_fs_grants: bool, everything: bool) -> Option<&'static
         (Target::Net { .. }, _) => Some("network access is not supported yet"),
         (Target::Exec { .. }, _) => Some("starting programs is not supported yet"),
         (Target::Ffi(_), _) => Some("loading libraries is not supported yet"),
-        (Target::Sys(_), _) => Some("system information is not supported yet"),
+        (Target::Sys(_), _) => None,
         (Target::Everything, _) => None,
     }
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
 use buntime_policy::{
-    Action, MetaSource, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
+    Action, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, READ_PERMS, Target, WRITE_PERMS, is_reserved_env,
 };
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
@@ -46,8 +46,12 @@ pub struct Settled {
     pub warnings: Vec<String>,
     /// What is to be seen of the worker's system calls.
     watch: Wanted,
+    /// What the sandbox enforces: the policy, or nothing where it monitors.
+    in_force: PolicyStack,
     /// Nothing of the policy is enforced: what it would deny is told.
     monitors: bool,
+    /// What the worker takes for the host's name.
+    hostname: String,
     audit_log: Option<PathBuf>,
     cwd: PathBuf,
     /// The files of policy and configuration.
@@ -117,11 +121,13 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     if monitors {
         warnings.push(MONITORED.into());
     }
+    let in_force = if monitors { everything()? } else { stack.clone() };
+    let hostname = hostname(&in_force);
     let watch = match options {
         Options { sandbox_enabled: false, .. } => Wanted::default(),
         Options { learn: true, .. } => Wanted::learning(),
         _ if monitors => Wanted::monitoring(&stack),
-        _ => Wanted::by(&stack, options.audit_log.is_some()),
+        _ => Wanted::by(&stack, options.audit_log.is_some(), &hostname),
     };
     if options.sandbox_enabled {
         warnings.extend(warned_variables(&stack));
@@ -129,7 +135,19 @@ pub fn settle(options: &Options, config_override: Option<&Value>) -> Result<Sett
     // Of the caller's working directory, unlike what is the worker's.
     let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
     let meta = PolicyMeta::new(&stack.normalized(), keys, MetaSource::Boot, humantime_now());
-    Ok(Settled { stack, meta, config: configured.config, warnings, watch, monitors, audit_log, cwd, decided_by })
+    Ok(Settled {
+        stack,
+        meta,
+        config: configured.config,
+        warnings,
+        watch,
+        hostname,
+        in_force,
+        monitors,
+        audit_log,
+        cwd,
+        decided_by,
+    })
 }
 
 fn unsupported(what: String) -> Error {
@@ -188,7 +206,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
 
     let grants = grants(options, settled, python)?;
     write_active(options, settled, &grants)?;
-    let everything = settled.monitors || allows_everything(&settled.stack);
+    let everything = allows_everything(&settled.in_force);
     let writes = grants.iter().any(|grant| grant.access.write);
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
@@ -246,7 +264,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         (format!("/proc/self/fd/{first}"), format!("/proc/self/fd/{}", first + 1))
     };
 
-    let identity = identity()?;
+    let identity = identity(&settled.in_force)?;
     let argv: Vec<OsString> = [
         python.executable.clone().into_os_string(),
         "-I".into(),
@@ -260,11 +278,11 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let plan = Plan {
         enforced: kernel,
         identity,
-        hostname: "sandbox".into(),
+        hostname: settled.hostname.clone(),
         tree: view.tree,
         landlock: view.landlock,
         seccomp: SeccompPlan {
-            deny: if settled.monitors { vec![] } else { settled.stack.normalized().anti_escape.deny_syscalls },
+            deny: settled.in_force.normalized().anti_escape.deny_syscalls,
             exec: if everything || !kernel { ExecGate::Open } else { ExecGate::WorkerOnly },
             watch: settled.watch.calls(),
         },
@@ -343,7 +361,7 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
     let mut grant = |path: PathBuf, access: Access| {
         grants.push(Grant { path, access, code: access.execute, origin: Origin::Policy });
     };
-    for rule in settled.stack.rules().filter(|rule| rule.action != Action::Deny) {
+    for rule in settled.in_force.rules().filter(|rule| rule.action != Action::Deny) {
         match &rule.target {
             Target::Fs { path, perms } => {
                 let has = |group: &[_]| group.iter().all(|perm| perms.contains(perm));
@@ -356,13 +374,18 @@ fn grants(options: &Options, settled: &Settled, python: &Python) -> Result<Vec<G
             _ => {}
         }
     }
-    if settled.monitors {
-        grant(PathBuf::from("/"), Access { read: true, write: true, execute: true });
-    }
     if let Some(entry) = &options.entry {
         grant(settled.cwd.join(entry), Access { read: true, ..Access::default() });
     }
     Ok(grants)
+}
+
+/// The policy of a sandbox that denies nothing.
+fn everything() -> Result<PolicyStack, Error> {
+    let mut stack = PolicyStack::deny_all();
+    let permissions = Permissions { allow_all: true, ..Permissions::default() };
+    stack.push_flags(&permissions, "/").map_err(policies::error)?;
+    Ok(stack)
 }
 
 fn allows_everything(stack: &PolicyStack) -> bool {
@@ -373,7 +396,7 @@ fn allows_everything(stack: &PolicyStack) -> bool {
 fn kept_away(settled: &Settled) -> HashSet<OsString> {
     let is_denied = |name: &OsString| {
         let query = name.to_str().filter(|name| !is_reserved_env(name)).and_then(|name| Query::env(name).ok());
-        query.is_some_and(|query| !settled.stack.decide(&query).allowed)
+        query.is_some_and(|query| !settled.in_force.decide(&query).allowed)
     };
     std::env::vars_os().map(|(name, _)| name).filter(is_denied).collect()
 }
@@ -396,12 +419,13 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
     values.extend(constants.map(|(name, value)| (name.into(), value.into())));
     for (name, value) in std::env::vars_os() {
         let allowed = name.to_str().is_some_and(|name| {
+            // A worker that is learned from has the constants that it will have under the policy.
+            let stays = options.learn && constants.iter().any(|(constant, _)| *constant == name);
             !is_reserved_env(name)
+                && !stays
                 && (!options.sandbox_enabled
-                    // What is learned from sees the constants, as the worker under the policy will.
-                    || settled.monitors && !(options.learn && constants.iter().any(|(constant, _)| constant == &name))
                     || off(Layer::Environment)
-                    || Query::env(name).is_ok_and(|query| settled.stack.decide(&query).allowed))
+                    || Query::env(name).is_ok_and(|query| settled.in_force.decide(&query).allowed))
         });
         if allowed {
             values.insert(name, value);
@@ -439,13 +463,27 @@ pub fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it
+/// Whether this may be seen of the system.
+fn sees(stack: &PolicyStack, name: &str) -> bool {
+    Query::sys(name).is_ok_and(|query| stack.decide(&query).allowed)
+}
+
+/// What `gethostname()` says inside: the host's own name where that may be seen.
+fn hostname(stack: &PolicyStack) -> String {
+    let real =
+        || nix::sys::utsname::uname().ok()?.nodename().to_str().map(str::to_owned).filter(|name| !name.is_empty());
+    sees(stack, "hostname").then(real).flatten().unwrap_or_else(|| "sandbox".to_owned())
+}
+
+/// Who the worker is to the kernel. An ordinary caller can only be itself, under its own number where that may be seen. A root caller's worker is never root: it
 /// gets an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
-fn identity() -> Result<Identity, Error> {
+fn identity(stack: &PolicyStack) -> Result<Identity, Error> {
     let (uid, gid) = sys::effective_ids();
     let inner = Identity::INNER;
     if uid != 0 {
-        return Ok(Identity { outer_uid: uid, outer_gid: gid, inner_uid: inner, inner_gid: inner });
+        let shown = |name, id| if sees(stack, name) { id } else { inner };
+        let (inner_uid, inner_gid) = (shown("uid", uid), shown("gid", gid));
+        return Ok(Identity { outer_uid: uid, outer_gid: gid, inner_uid, inner_gid });
     }
     let draw = |map: &str| {
         let text = std::fs::read_to_string(map)

@@ -81,9 +81,12 @@ fn hint(failure: &Failure) -> &'static str {
         (Step::Landlock, _) => "the kernel takes none or not all of the rules: see landlock(7) and dmesg",
         (Step::Watch, libc::EBUSY) => {
             "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the \
-             kernel allows one, and calls cannot be watched without: start outside of it, or without audit"
+             kernel allows one, and calls cannot be watched without: start outside of it, or without audit, without \
+             `warn` rules and without `sys` rules"
         }
-        (Step::Watch, _) => "calls cannot be watched here: start without audit",
+        (Step::Watch, _) => {
+            "calls cannot be watched here: start without audit, without `warn` rules and without `sys` rules"
+        }
         (Step::Seccomp, libc::EBUSY) => {
             "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the \
              kernel allows one: let ptrace be used there (seccomp profile, sysctl kernel.yama.ptrace_scope below 2) \

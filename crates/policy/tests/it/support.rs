@@ -19,6 +19,8 @@ fn what_is_enforced_passes() {
         ("", r#""fs": {"rules": [{"action": "allow", "path": "/a", "perms": [], "locked": true}]}"#),
         ("", r#""fs": {"rules": [{"action": "warn", "path": "/a", "perms": ["read_file", "read_dir"]}]}"#),
         ("", r#""env": {"rules": [{"action": "warn", "name": "A_*"}]}"#),
+        ("--allow-all --deny-sys=hostname", ""),
+        ("--allow-sys=os", ""),
         // Lifted altogether by the flag.
         ("--allow-read=/a", r#""fs": {"rules": [{"action": "deny", "path": "/a", "perms": ["read_file"]}]}"#),
     ] {
@@ -42,7 +44,6 @@ fn everything_else_is_named_with_its_place() {
         ("--allow-net", "", "--allow-net: allow net *: network access is not supported yet".to_owned()),
         ("--allow-run=ls", "", "--allow-run=ls: allow run ls: starting programs is not supported yet".into()),
         ("--allow-ffi=/l", "", "--allow-ffi=/l: allow ffi /l: loading libraries is not supported yet".into()),
-        ("--allow-sys=os", "", "--allow-sys=os: allow sys os: system information is not supported yet".into()),
         (
             "--allow-all --deny-run=/bin/sh",
             "",

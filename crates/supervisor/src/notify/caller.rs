@@ -25,6 +25,11 @@ impl Caller {
         Self { tid, memory }
     }
 
+    /// Opened for writing: a process that takes its number later is not the one that is written to.
+    pub fn open_memory(&self) -> Option<File> {
+        (self.tid != 0).then(|| File::options().write(true).open(format!("/proc/{}/mem", self.tid)).ok()).flatten()
+    }
+
     /// The C string there, without its end.
     pub fn text(&self, address: u64) -> Option<Vec<u8>> {
         let memory = self.memory.as_ref()?;

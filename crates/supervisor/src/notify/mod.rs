@@ -12,12 +12,14 @@ mod caller;
 mod calls;
 mod needs;
 mod record;
+mod system;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,6 +35,7 @@ use self::budget::Budget;
 use self::caller::Caller;
 use self::calls::Access;
 use self::record::{Denied, Records};
+pub use self::system::System;
 use crate::event::{AuditEvent, Event};
 use crate::inbound::Inbound;
 use crate::learn::{self, Given, Need, Needs};
@@ -61,11 +64,13 @@ pub struct Wanted {
     monitor: bool,
     /// What is needed is kept, for a policy to be made of it.
     learn: bool,
+    /// What is told about the system, where rules say what.
+    system: Option<System>,
 }
 
 impl Wanted {
     /// By its settings and its `warn` rules; recorded is also what `audit` asks for.
-    pub fn by(stack: &PolicyStack, audit: bool) -> Self {
+    pub fn by(stack: &PolicyStack, audit: bool, hostname: &str) -> Self {
         let settings = stack.normalized().audit;
         let warned = |fits: fn(&Target) -> bool| {
             stack.all_rules().any(|(_, rule)| rule.action == Action::Warn && fits(&rule.target))
@@ -74,13 +79,14 @@ impl Wanted {
             audit: if settings.enabled || audit { settings.events } else { Vec::new() },
             warn_files: warned(|target| matches!(target, Target::Fs { .. })),
             warn_programs: warned(|target| matches!(target, Target::Exec { .. })),
+            system: System::by(stack, hostname),
             ..Self::default()
         }
     }
 
     /// Everything that a policy has a word on, whatever this one says.
     pub fn monitoring(stack: &PolicyStack) -> Self {
-        let mut wanted = Self::by(stack, true);
+        let mut wanted = Self { system: None, ..Self::by(stack, true, "") };
         for name in calls::FILE_CALLS.iter().copied().chain(["execve", "connect"]) {
             // Calls that this architecture lacks are nobody's to make.
             if seccomp::number(name).is_ok() && !wanted.audit.iter().any(|known| known == name) {
@@ -113,6 +119,7 @@ impl Wanted {
         if self.warn_programs || self.learn {
             add("execve");
         }
+        self.system.iter().flat_map(System::calls).for_each(&mut add);
         calls
     }
 }
@@ -304,8 +311,24 @@ impl Watch {
         }
         match refusal {
             Some((errno, _)) => Reply::Errno(errno),
-            None => Reply::Continue,
+            None => self.tell_of_system(listener, asked).unwrap_or(Reply::Continue),
         }
+    }
+
+    /// The answer to a call about the system that is not the kernel's to answer.
+    fn tell_of_system(&self, listener: &OwnedFd, asked: &Notification) -> Option<Reply> {
+        let name = seccomp::name(asked.number as u32)?;
+        let answer = match self.job.wanted.system.as_ref()?.answer(name, &asked.arguments)? {
+            Ok(answer) => answer,
+            Err(errno) => return Some(Reply::Errno(errno)),
+        };
+        let memory = Caller::new(asked.pid).open_memory();
+        // Its memory stays its own from here on, whoever gets its number.
+        let is_its_own = sys::still_waits(listener.as_fd(), asked.id);
+        let written = memory
+            .filter(|_| is_its_own)
+            .is_some_and(|memory| memory.write_all_at(&answer.bytes, asked.arguments[answer.argument]).is_ok());
+        Some(if written { Reply::Value(answer.value) } else { Reply::Errno(libc::EFAULT) })
     }
 
     /// Writes down what is asked for.
