@@ -157,14 +157,14 @@ mod tests {
         let text = block([
             denial(PermissionKind::Read, "/etc/passwd", "open", 1),
             denial(PermissionKind::Write, "/tmp/it's", "open", 1),
-            denial(PermissionKind::Run, "/bin/sh", "exec", 1),
+            denial(PermissionKind::Net, "a.com:80", "connect", 1),
         ]);
         assert_eq!(
             text,
             "python-ipc-bun: 3 operations were denied\n\
              \x20 read  /etc/passwd (open)  allow with --allow-read=/etc/passwd\n\
              \x20 write /tmp/it's (open)    allow with --allow-write='/tmp/it'\\''s'\n\
-             \x20 run   /bin/sh (exec)      not available yet\n"
+             \x20 net   a.com:80 (connect)  not available yet\n"
         );
         assert_eq!(block([]), "");
     }
@@ -183,7 +183,7 @@ mod tests {
         let text = block([
             denial(PermissionKind::Write, "/missing", "open", 1),
             denial(PermissionKind::Write, "/there", "open", 1),
-            denial(PermissionKind::Run, "/missing", "exec", 1),
+            denial(PermissionKind::Net, "missing:80", "connect", 1),
         ]);
         let ends: Vec<_> = text.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
         let expected = [
