@@ -127,7 +127,15 @@ export type SupervisorEvent =
   | { type: "memory"; data: MemoryStats }
   | { type: "enforcement"; data: Enforcement }
   | { type: "denied"; data: Denial }
-  | { type: "warn"; data: string };
+  | { type: "warn"; data: string }
+  /** The system calls that are recorded from now on. */
+  | { type: "audit-enabled"; data: string[] }
+  /** A new sandbox: what is recorded from now on is of another worker. */
+  | { type: "audit-reset"; data?: undefined }
+  /** `dropped`: calls that came too fast to be kept, after these. */
+  | { type: "audit-events"; data: AuditEvent[]; dropped?: number }
+  /** Calls so far, by name; five times a second at most. */
+  | { type: "syscalls"; data: { buckets: string[]; counts: number[] } };
 
 export type WorkerPhase =
   | "starting" | "ready"
@@ -142,6 +150,17 @@ export interface WorkerState {
   success?: boolean;
   outcome?: Outcome;
   error?: string;
+}
+/** A system call as it was asked for. */
+export interface AuditEvent {
+  /** ms since the epoch */ time: number;
+  syscall: string;
+  /** Path, address or program; "FROM -> TO"; the arguments of a call about none of these; "?" where it could not be read. */ target: string;
+  /** The thread's, as this process numbers it. */ pid: number;
+  action: "allow" | "warn" | "deny";
+  rule?: string;
+  /** flag, variable, file and JSON path, "default", "runtime" for what every worker sees, or the layer that refused */ source: string;
+  /** The target's bytes in hexadecimal, where they are no UTF-8. */ raw?: string;
 }
 export interface Denial {
   kind: PermissionKind; target: string; operation: string;

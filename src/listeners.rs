@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use buntime_supervisor::{Event, EventSink, Flow, Phase, Watch};
+use buntime_supervisor::{AuditEvent, Event, EventSink, Flow, Phase, Watch};
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
@@ -232,7 +232,7 @@ impl Drop for Queue {
 fn bytes(event: &Event) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let held = match event {
-        Event::Ready => 0,
+        Event::Ready | Event::AuditReset => 0,
         Event::Output(output) => output.bytes.len(),
         Event::Error(text) | Event::Warn(text) => text.len(),
         Event::State(state) => text(&state.signal) + text(&state.error),
@@ -242,11 +242,18 @@ fn bytes(event: &Event) -> usize {
             size_of_val(&**denial) + texts
         }
         Event::Memory(stats) => size_of_val(&**stats),
+        Event::AuditEvents { events, .. } => {
+            let texts = |one: &AuditEvent| one.target.len() + one.source.len() + text(&one.rule) + text(&one.raw);
+            events.iter().map(|one| size_of_val(one) + texts(one)).sum()
+        }
+        Event::AuditEnabled(names) => names.iter().map(String::len).sum(),
+        Event::Syscalls { counts, .. } => 3 * size_of_val(&**counts),
         // Once in a sandbox's life, and not of the worker's making.
         Event::Enforcement(enforcement) => serialized(enforcement),
         Event::PolicyLoaded(policy) => serialized(policy),
         Event::PolicySetLoaded(meta) => serialized(meta),
         Event::ConfigLoaded(config) => serialized(config),
+        Event::Learned(learned) => serialized(learned),
     };
     size_of::<Event>() + held
 }
@@ -258,6 +265,7 @@ fn serialized(value: &impl serde::Serialize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use buntime_policy::Action;
     use buntime_supervisor::{Denial, Hint, Phase, WorkerState};
 
     use super::*;
@@ -277,7 +285,18 @@ mod tests {
             time: 1,
         };
         let state = WorkerState { error: Some(long.clone()), ..WorkerState::new(Phase::ExecEnd) };
+        let call = AuditEvent {
+            time: 1,
+            syscall: "openat",
+            target: long.clone(),
+            pid: 1,
+            action: Action::Deny,
+            rule: Some(long.clone()),
+            source: long.clone(),
+            raw: Some(long.clone()),
+        };
         for (event, least) in [
+            (Event::AuditEvents { events: vec![call], dropped: 0 }, 20_000),
             (Event::Ready, 1),
             (Event::Denied(Box::new(denial)), 25_000),
             (Event::State(state), 5000),

@@ -25,7 +25,7 @@ OUTPUT, EXEC_START, EXEC_END, DENIED = 0x40, 0x41, 0x42, 0x43
 CODE, CODE_PART, RUN, SHUTDOWN = 0x20, 0x50, 0x52, 0x53
 CONTINUES = 0x80
 OK, EXCEPTION, EXIT, INTERRUPTED = 0, 1, 2, 3
-READ, WRITE, NET, EXEC, FFI = 1, 2, 3, 4, 6
+READ, WRITE, NET, EXEC, ENV, FFI = 1, 2, 3, 4, 5, 6
 RUN_FILE, RUN_COMMAND, RUN_STDIN = 0, 1, 2
 
 HEADER = 64
@@ -511,6 +511,7 @@ class Policy:
         self.stand_ins = frozenset(decode_path(value) for tag, value in records if tag == 8)
         self.programs = frozenset(decode_path(value) for tag, value in records if tag == 13)
         self.kernel = any(tag == 5 and value[0] & 1 for tag, value in records)
+        self.learns = any(tag == 5 and value[0] & 2 for tag, value in records)
         allowed = 0
         for tag, value in records:
             allowed |= value[0] if tag == 6 else 0
@@ -535,6 +536,17 @@ class Policy:
                 self.checks[event] = self.check_exec
         if self.kernel:
             self.checks["ctypes.dlopen"] = self.check_load
+
+        if self.learns:
+            self.checks.update({"os.listdir": self.tell_of_listing, "os.scandir": self.tell_of_listing})
+
+    def tell_of_listing(self, event, args):
+        try:
+            path = absolute(decode_path(args[0] if args[0] is not None else "."))
+        except (TypeError, ValueError, OSError):
+            return
+        if self.asked_by_user(path):
+            report_denied(READ, event[3:], path)
 
     def notice_hook(self, event, args):
         output.hooked = True
@@ -683,6 +695,53 @@ def report_denied(kind, operation, target):
         output.send(DENIED, 0, bytes((kind, len(name))), name, within(target, room))
 
 
+class Variables(dict):
+    """What `os.environ` keeps its variables in. Tells of those that user code asks for and that are not there, as the policy
+    may have kept them away; where a policy is learned, of those that are.
+    """
+
+    def __missing__(self, key):
+        if not policy.learns and self.asked_by_user():
+            report_denied(ENV, "getenv", decode_path(key))
+        raise KeyError(key)
+
+    @staticmethod
+    def asked_by_user():
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_globals.get("__name__") in ("os", "collections.abc"):
+            frame = frame.f_back
+        if frame is None or frame.f_globals.get("__name__") in policy.PROBING:
+            return False
+        filename = frame.f_code.co_filename
+        return not filename.startswith(("<frozen ", policy.library)) or "-packages/" in filename
+
+
+class LearnedVariables(Variables):
+    """Whoever copies all of them, as for a child process, asks for none."""
+
+    copied = iter(())
+
+    def __iter__(self):
+        names = list(super().__iter__())
+        self.copied = iter(names)
+        return iter(names)
+
+    def __getitem__(self, key):
+        value = super().__getitem__(key)
+        if key != next(self.copied, None):
+            self.copied = iter(())
+            report_denied(ENV, "getenv", decode_path(key))
+        return value
+
+
+def tell_of_variables(module):
+    """For `os`, of which both views share what they keep the variables in."""
+    variables = (LearnedVariables if policy.learns else Variables)(module.environ._data)
+    module.environ._data = variables
+    if module.supports_bytes_environ:
+        module.environb._data = variables
+
+
 class PatchedLoader:
     """A loader that lets us touch up a module once it has been executed."""
 
@@ -703,7 +762,7 @@ class LazyModules:
 
     def __init__(self):
         self.patches = {"linecache": self.linecache, "importlib.metadata": load_site, "pkgutil": load_site,
-                        "site": load_site}
+                        "site": load_site, "os": tell_of_variables}
         if sys.version_info >= (3, 14):
             self.patches["multiprocessing.context"] = self.multiprocessing
         if sys.version_info >= (3, 15):

@@ -757,6 +757,30 @@ class Denials(TimedTestCase):
             self.denied(call, READ, "open", "/etc/secret",
                         'Requires read access to "/etc/secret", run again with --allow-read=/etc/secret')
 
+    def test_variables_that_are_not_there(self):
+        worker = self.worker(grants(), cwd=self.folder)
+        worker.execute("""if 1:
+            import os, shutil, collections
+            os.environ.get('GET'), os.getenv('GETENV'), 'IN' in os.environ, os.getenvb(b'BYTES')
+            os.environ['NEW'] = 'x'
+            os.environ['NEW'], os.environ.copy(), list(os.environ)
+            shutil.get_terminal_size()
+            try:
+                os.environ['KEY']
+            except KeyError as error:
+                print(error)""")
+        self.assertEqual(bytes(worker.stdout), b"'KEY'\n")
+        self.assertEqual(worker.denials(), [(5, "getenv", name) for name in ("GET", "GETENV", "IN", "BYTES", "KEY")])
+
+    def test_variables_that_are_looked_up_where_a_policy_is_learned(self):
+        worker = self.worker([record(5, b"\3"), *grants()[1:]], cwd=self.folder)
+        worker.execute("""if 1:
+            import os
+            os.environ['ONE'] = os.environ['TWO'] = 'x'
+            os.environ.copy(), dict(os.environ), os.environ.get('MISSING')
+            os.environ['ONE'], os.environ.get('TWO'), 'TWO' in os.environ""")
+        self.assertEqual(worker.denials(), [(5, "getenv", name) for name in ("ONE", "TWO", "TWO")])
+
     def test_list_and_write(self):
         target = self.folder + "/new"
         message = f'Requires write access to "{target}", run again with --allow-write={target}'

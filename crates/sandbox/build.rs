@@ -14,8 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let native = env::var("CARGO_CFG_TARGET_ARCH")? == env::consts::ARCH;
     let (mut plain, mut asking, mut refused) = (None, None, vec![]);
     if native {
-        plain = Some(compile::compile(None)?);
-        asking = Some(compile::compile(Some(compile::RET_USER_NOTIF))?);
+        plain = Some(compile::compile(&[], compile::RET_USER_NOTIF)?);
+        asking = Some(compile::compile(&[libc::SYS_execve as u32], compile::RET_USER_NOTIF)?);
         refused = compile::refused()?;
     }
     let table = |program: Option<Vec<_>>| program.map_or("None".into(), |program| format!("Some(&{program:?})"));

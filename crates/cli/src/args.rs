@@ -51,6 +51,12 @@ Examples:
   python-ipc-bun policy explain env AWS_REGION --allow-env=AWS_*
   POD_ALLOW_READ=/data python-ipc-bun policy explain read /data/x";
 
+const LEARN_NOTES: &str = "\
+The script runs twice: once with nothing denied but the network, when it can read, change and start
+all that you can; then under the policy, with its output thrown away and nothing on its standard input.
+What the second run is denied is told. Read the policy before you use it: it allows what the script
+did, whether or not it should have.";
+
 const EXAMPLES: &str = "\
 Examples:
   python-ipc-bun run main.py                                 everything is denied
@@ -75,6 +81,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a script in a sandbox
     Run(Box<RunArgs>),
+    /// Run a script that you trust with nothing denied, and write the smallest policy under which the same run passes
+    Learn(Box<LearnArgs>),
     /// Print the policy that the flags amount to, as a policy file
     InitPolicy(Box<InitPolicyArgs>),
     /// Ask what a policy allows
@@ -141,6 +149,15 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Sandbox")]
     pub no_sandbox: bool,
 
+    /// Record system calls, those of the policy's audit.events, as lines of JSON at the end of this file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub audit: Option<PathBuf>,
+
+    /// How to tell what was denied: at the "end", "live", as "json" (live, a line each), or "off"
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(help_heading = "Output")]
+    pub denials: ShowDenials,
+
     /// Say which protection the kernel has in force
     #[arg(short, long, help_heading = "Output")]
     pub verbose: bool,
@@ -148,6 +165,27 @@ pub struct RunArgs {
     /// Serve a page that shows the run (not supported yet)
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, help_heading = "Output")]
     debug_ui: Option<Option<String>>,
+}
+
+/// `learn`.
+#[derive(Debug, Args)]
+#[command(override_usage = "python-ipc-bun learn [OPTIONS] <ENTRY> [ARGS]...", after_help = LEARN_NOTES)]
+pub struct LearnArgs {
+    /// The script to run; then the script's own arguments
+    #[arg(value_names = ["ENTRY", "ARGS"], num_args = 1.., trailing_var_arg = true, required = true)]
+    positional: Vec<OsString>,
+
+    /// Write the policy to this file; by default to NAME.policy.json for NAME.py, in the working directory
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Replace the file that is there
+    #[arg(long)]
+    pub force: bool,
+
+    /// The python3 to run it with; by default the one on PATH
+    #[arg(long, value_name = "PATH")]
+    pub interpreter: Option<PathBuf>,
 }
 
 /// `init-policy`.
@@ -217,6 +255,20 @@ enum Worker {
     Bun,
 }
 
+/// When and how denials are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ShowDenials {
+    /// As a block after the script's output.
+    #[default]
+    End,
+    /// Each in a line of its own when it first happens.
+    Live,
+    /// Each as a line of JSON, again as its count doubles.
+    Json,
+    /// Not at all.
+    Off,
+}
+
 /// Where the program comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Source {
@@ -242,20 +294,32 @@ impl PolicyArgs {
     }
 }
 
+/// The program, and what follows it.
+fn split_program(mut positional: Vec<OsString>) -> (Source, Vec<OsString>) {
+    // The grammar has made sure that there is one.
+    let args = positional.split_off(positional.len().min(1));
+    let source = match positional.pop().unwrap_or_default() {
+        dash if dash == "-" => Source::Stdin,
+        path => Source::File(path.into()),
+    };
+    (source, args)
+}
+
+impl LearnArgs {
+    /// The program and its arguments, each taken out once.
+    pub fn take_program(&mut self) -> (Source, Vec<OsString>) {
+        split_program(std::mem::take(&mut self.positional))
+    }
+}
+
 impl RunArgs {
     /// The program and its arguments, each taken out once.
     pub fn take_program(&mut self) -> (Source, Vec<OsString>) {
-        let mut positional = std::mem::take(&mut self.positional);
-        if let Some(code) = self.code.take() {
-            return (Source::Code(code), positional);
+        let positional = std::mem::take(&mut self.positional);
+        match self.code.take() {
+            Some(code) => (Source::Code(code), positional),
+            None => split_program(positional),
         }
-        // The grammar has made sure that there is one.
-        let args = positional.split_off(positional.len().min(1));
-        let source = match positional.pop().unwrap_or_default() {
-            dash if dash == "-" => Source::Stdin,
-            path => Source::File(path.into()),
-        };
-        (source, args)
     }
 
     /// The worker that was asked for, by flag or by the name of the script, as in the guide's `run main.ts`.
@@ -287,7 +351,7 @@ pub fn parse() -> Cli {
 fn with_run_tip(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> clap::Error {
     let args: Vec<String> = args.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let at_top_level =
-        args.first().is_some_and(|first| !["run", "init-policy", "policy", "help"].contains(&first.as_str()));
+        args.first().is_some_and(|first| !["run", "learn", "init-policy", "policy", "help"].contains(&first.as_str()));
     if at_top_level && matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
         let tip = StyledStr::from(format!("to run a script: python-ipc-bun run {}", args.join(" ")));
         error.remove(ContextKind::SuggestedArg);

@@ -4,6 +4,7 @@ use anstyle::Style;
 use buntime_policy::{PermissionKind, Permissions, PolicyStack, unsupported};
 use buntime_supervisor::Denial;
 
+use crate::command_line::CommandLine;
 use crate::escape::{escape, is_deceptive};
 
 /// Lines of the block.
@@ -36,7 +37,7 @@ impl Denials {
     }
 
     /// The block, with styles; nothing where nothing was denied. `is_missing` says of a path that nothing is there.
-    pub fn block(&self, is_missing: impl Fn(&str) -> bool) -> Option<String> {
+    pub fn block(&self, is_missing: impl Fn(&str) -> bool, command_line: Option<&CommandLine>) -> Option<String> {
         let head = match self.kept.len() {
             0 => return None,
             1 => "1 operation was denied".to_owned(),
@@ -55,8 +56,24 @@ impl Denials {
         if self.kept.len() > MAX_LINES {
             block += &format!("  and {} more\n", self.kept.len() - MAX_LINES);
         }
+        let flags: Vec<&str> = self
+            .kept
+            .iter()
+            .take(MAX_LINES)
+            .filter(|denial| !needs_a_path_first(denial, &is_missing))
+            .filter_map(flag)
+            .collect();
+        if let Some(command_line) = command_line.filter(|_| !flags.is_empty()) {
+            block += &format!("  again with all of it: {}\n", command_line.with(flags.into_iter()));
+        }
         Some(block)
     }
+}
+
+/// One denial by itself, when it happens.
+pub fn line(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> String {
+    let [kind, what, remedy] = row(denial, is_missing);
+    format!("{HEAD}python-ipc-bun:{HEAD:#} denied: {kind} {what}  {remedy}\n")
 }
 
 fn row(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> [String; 3] {
@@ -72,17 +89,26 @@ fn remedy(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> String {
     if !can_be_allowed(denial.kind) {
         return "not available yet".to_owned();
     }
-    match (&denial.hint, &denial.rule) {
-        // A flag is there to be copied, so one that would have to be altered to be shown is not.
-        (Some(hint), _) if !hint.flag.contains(is_deceptive) => {
-            let is_path = [PermissionKind::Read, PermissionKind::Write].iter().any(|kind| kind.as_str() == denial.kind);
-            // A path that is not there cannot be mounted: the flag alone would lead back here.
-            let condition = if is_path && is_missing(&denial.target) { " once it exists" } else { "" };
-            format!("allow with {}{condition}", hint.flag)
+    match (flag(denial), &denial.rule) {
+        (Some(flag), _) => {
+            let condition = if needs_a_path_first(denial, is_missing) { " once it exists" } else { "" };
+            format!("allow with {flag}{condition}")
         }
         (_, Some(rule)) => format!("denied by {}", escape(rule)),
         (_, None) => "no flag can name this alone".to_owned(),
     }
+}
+
+/// The flag that allows it. It is there to be copied, so one that would have to be altered to be shown is not.
+fn flag(denial: &Denial) -> Option<&str> {
+    let flag = denial.hint.as_ref()?.flag.as_str();
+    (can_be_allowed(denial.kind) && !flag.contains(is_deceptive)).then_some(flag)
+}
+
+/// A path that is not there cannot be mounted: the flag alone would lead back here.
+fn needs_a_path_first(denial: &Denial, is_missing: impl Fn(&str) -> bool) -> bool {
+    let is_path = [PermissionKind::Read, PermissionKind::Write].iter().any(|kind| kind.as_str() == denial.kind);
+    is_path && is_missing(&denial.target)
 }
 
 /// Whether a flag of this kind has an effect. Asked of the policy crate, where one that had none comes to have one.
@@ -120,7 +146,10 @@ mod tests {
     fn block(all: impl IntoIterator<Item = Denial>) -> String {
         let mut denials = Denials::default();
         all.into_iter().for_each(|denial| denials.add(denial));
-        denials.block(|path| path.contains("missing")).map(|block| strip_str(&block).to_string()).unwrap_or_default()
+        denials
+            .block(|path| path.contains("missing"), None)
+            .map(|block| strip_str(&block).to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -128,14 +157,14 @@ mod tests {
         let text = block([
             denial(PermissionKind::Read, "/etc/passwd", "open", 1),
             denial(PermissionKind::Write, "/tmp/it's", "open", 1),
-            denial(PermissionKind::Run, "/bin/sh", "exec", 1),
+            denial(PermissionKind::Net, "a.com:80", "connect", 1),
         ]);
         assert_eq!(
             text,
             "python-ipc-bun: 3 operations were denied\n\
              \x20 read  /etc/passwd (open)  allow with --allow-read=/etc/passwd\n\
              \x20 write /tmp/it's (open)    allow with --allow-write='/tmp/it'\\''s'\n\
-             \x20 run   /bin/sh (exec)      not available yet\n"
+             \x20 net   a.com:80 (connect)  not available yet\n"
         );
         assert_eq!(block([]), "");
     }
@@ -154,7 +183,7 @@ mod tests {
         let text = block([
             denial(PermissionKind::Write, "/missing", "open", 1),
             denial(PermissionKind::Write, "/there", "open", 1),
-            denial(PermissionKind::Run, "/missing", "exec", 1),
+            denial(PermissionKind::Net, "missing:80", "connect", 1),
         ]);
         let ends: Vec<_> = text.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
         let expected = [

@@ -19,6 +19,23 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// JSON of one line, with everything written as an escape that a terminal would obey or hide, and every character that
+/// some reader of lines takes for a line's end.
+pub fn json_line(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    let json = serde_json::to_string(value)?;
+    let mut line = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        // All of them are in a string, where an escape stands for the character: JSON has none outside.
+        if is_deceptive(c) {
+            line.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\n');
+    Ok(line)
+}
+
 /// Whether a text with this in it would look other than it is.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
@@ -47,5 +64,14 @@ mod tests {
         ] {
             assert_eq!(escape(text), expected);
         }
+    }
+
+    #[test]
+    fn json_of_one_line_says_the_same_and_hides_nothing() {
+        let hostile = "a\nb\"},{\u{2028}\u{85}\u{202e}\u{e0041}\x7f\x1b[2J ä 猫";
+        let line = json_line(&hostile).unwrap();
+        assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(is_deceptive), "{line:?}");
+        assert!(line.contains("ä 猫"), "{line:?}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), hostile);
     }
 }

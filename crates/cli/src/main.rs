@@ -3,11 +3,14 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod audit_file;
+mod command_line;
 mod denials;
 mod entry;
 mod escape;
 mod failure;
 mod fd;
+mod learn;
 mod permissions;
 mod policy;
 mod run;
@@ -24,6 +27,7 @@ use args::{Command, PolicyCommand};
 fn main() {
     let done = match args::parse().command {
         Command::Run(args) => run::run(*args),
+        Command::Learn(args) => learn::learn(*args),
         Command::InitPolicy(args) => policy::init(*args),
         Command::Policy(PolicyCommand::Explain(args)) => policy::explain(*args),
     };

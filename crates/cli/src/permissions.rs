@@ -68,7 +68,7 @@ static FLAGS: [Flag; 14] = [
     deny(Run, "deny-run", "PROGRAMS", "Never start these programs"),
     allow(Ffi, "allow-ffi", "PATHS", "Load dynamic libraries from these paths"),
     deny(Ffi, "deny-ffi", "PATHS", "Never load dynamic libraries from these paths"),
-    allow(Sys, "allow-sys", "NAMES", "See this about the system, as in hostname,os (not supported yet)"),
+    allow(Sys, "allow-sys", "NAMES", "See this about the system, as in hostname,os,cpus"),
     deny(Sys, "deny-sys", "NAMES", "Never see this about the system"),
 ];
 

@@ -110,7 +110,7 @@ fn is(lift: &Lift, rule: &str, origin: &str) -> bool {
     lift.restriction.rule == rule && lift.restriction.source == origin
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(OURS, error.to_string()))?;
     Ok(text + "\n")
 }
@@ -126,7 +126,7 @@ fn print_out(text: &str) -> Result<(), Failure> {
 }
 
 /// Puts the file in place as a whole, or not at all.
-fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+pub fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(OURS, format!("cannot write {}: {error}", path.display()));
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

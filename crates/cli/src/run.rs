@@ -8,8 +8,9 @@ use buntime_supervisor::{Options, Supervisor};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::args::{PolicyArgs, RunArgs};
+use crate::audit_file::AuditFile;
 use crate::entry::Entry;
-use crate::failure::{Failure, OURS};
+use crate::failure::{Failure, OURS, USAGE};
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{permissions, policy, say, signals, variables};
@@ -33,10 +34,14 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
         let policy = PolicyArgs { permissions: args.permissions, policy: args.policy, cwd: args.cwd };
         return policy::print(&policy.into_options(pod));
     }
+    if args.audit.is_some() && args.no_sandbox {
+        return Err(Failure::new(USAGE, "--audit records nothing without a sandbox: leave out --no-sandbox"));
+    }
     let (source, script_args) = args.take_program();
     warn_of_late_flags(&script_args);
     let worker = args.worker_for(&source);
     let entry = Entry::find(source, args.cwd.as_deref())?;
+    let audit = args.audit.as_deref().map(AuditFile::open).transpose()?;
     let options = Options {
         policy_path: args.policy,
         permissions: args.permissions.0,
@@ -51,12 +56,13 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
         entry: entry.path,
         stdin: entry.has_stdin,
         config_path: args.config,
+        audit_log: args.audit,
         ..Options::default()
     };
 
     let (sender, notices) = unbounded_channel();
     signals::listen(sender.clone()).map_err(|error| Failure::new(OURS, format!("cannot wait for signals: {error}")))?;
-    let sink = Arc::new(Sink::new(sender, args.verbose));
+    let sink = Arc::new(Sink::new(sender, args.verbose, args.denials, audit));
     let supervisor = Supervisor::new(options, sink.clone())?;
     let done = pollster::block_on(Session::new(&supervisor, notices).drive(entry.run));
     sink.finish();

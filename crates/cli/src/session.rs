@@ -24,6 +24,8 @@ pub enum Notice {
     Signal(i32),
     /// The script's output can no longer be written.
     Broken(Stream, Errno),
+    /// What was to be recorded can no longer be written.
+    Unrecorded(String),
     /// The script is over, with its exit code unless the worker is gone without one.
     ScriptEnded(Option<u8>),
 }
@@ -107,6 +109,7 @@ impl<'a> Session<'a> {
             Some(Notice::ScriptEnded(code)) => Ok(code),
             Some(Notice::Signal(signal)) => Err(Cut::Signal(signal)),
             Some(Notice::Broken(stream, errno)) => Err(Cut::Broken(stream, errno)),
+            Some(Notice::Unrecorded(error)) => Err(unrecorded(&error)),
             None => Ok(None),
         }
     }
@@ -121,6 +124,7 @@ impl<'a> Session<'a> {
                 Some(notice) = self.notices.recv() => match notice {
                     Notice::Signal(signal) => return Err(Cut::Signal(signal)),
                     Notice::Broken(stream, errno) => return Err(Cut::Broken(stream, errno)),
+                    Notice::Unrecorded(error) => return Err(unrecorded(&error)),
                     Notice::ScriptEnded(_) => {}
                 },
             }
@@ -169,6 +173,11 @@ impl<'a> Session<'a> {
         self.supervisor.kill();
         self.supervisor.stop(Some(Duration::ZERO)).await;
     }
+}
+
+/// A run that was to be recorded does not go on unrecorded.
+fn unrecorded(error: &str) -> Cut {
+    Cut::Failed(Failure::new(OURS, format!("--audit: the record cannot be written any more: {error}")))
 }
 
 /// Ends this process then, whatever the supervisor is still waiting for. Its reader may sit in a write to a terminal

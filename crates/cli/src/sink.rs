@@ -5,13 +5,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use buntime_supervisor::{Enforcement, Event, EventSink, Flow, Outcome, Output, Phase, Stream, WorkerState};
+use buntime_supervisor::{
+    Denial, Enforcement, Event, EventSink, Flow, Learned, Outcome, Output, Phase, Stream, WorkerState,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::denials::Denials;
+use crate::args::ShowDenials;
+use crate::audit_file::AuditFile;
+use crate::command_line::CommandLine;
+use crate::denials::{self, Denials};
 use crate::failure::of_process;
 use crate::session::Notice;
-use crate::{fd, say};
+use crate::{escape, fd, say};
 
 /// Writes the output as it comes, keeps the denials for the end, and tells the session what it has to know.
 ///
@@ -20,6 +25,8 @@ use crate::{fd, say};
 pub struct Sink {
     notices: UnboundedSender<Notice>,
     verbose: bool,
+    show: ShowDenials,
+    audit: Option<AuditFile>,
     broken: [AtomicBool; 2],
     /// Whether what the script wrote last to where our own lines go has no line break at its end.
     is_mid_line: AtomicBool,
@@ -33,6 +40,7 @@ pub struct Sink {
 struct End {
     denials: Denials,
     trouble: Option<String>,
+    learned: Option<Learned>,
 }
 
 /// Whether there is nothing at this path. One that we may not look at counts as there.
@@ -42,10 +50,12 @@ fn is_missing(path: &str) -> bool {
 
 impl Sink {
     /// A sink that sends its notices there.
-    pub fn new(notices: UnboundedSender<Notice>, verbose: bool) -> Self {
+    pub fn new(notices: UnboundedSender<Notice>, verbose: bool, show: ShowDenials, audit: Option<AuditFile>) -> Self {
         Self {
             notices,
             verbose,
+            show,
+            audit,
             broken: Default::default(),
             is_mid_line: AtomicBool::new(false),
             is_one_terminal: io::stdout().is_terminal() && io::stderr().is_terminal(),
@@ -60,10 +70,15 @@ impl Sink {
             self.break_line();
             say::error(trouble, None);
         }
-        if let Some(block) = end.denials.block(is_missing) {
+        if let Some(block) = end.denials.block(is_missing, CommandLine::own().as_ref()) {
             self.break_line();
             say::styled(&block);
         }
+    }
+
+    /// The policy that was learned of the run, once.
+    pub fn take_learned(&self) -> Option<Learned> {
+        self.end().learned.take()
     }
 
     /// Begins a new line on stderr where the script did not.
@@ -112,6 +127,23 @@ impl Sink {
         }
     }
 
+    fn denied(&self, denial: Denial) {
+        match self.show {
+            ShowDenials::End => self.end().denials.add(denial),
+            ShowDenials::Live if denial.count <= 1 => {
+                self.break_line();
+                say::styled(&denials::line(&denial, is_missing));
+            }
+            ShowDenials::Json => {
+                self.break_line();
+                // A denial is plain data with text for its keys; and that nobody can read it is no reason to fail.
+                let line = escape::json_line(&denial).unwrap_or_default();
+                let _ = fd::write_all(io::stderr(), line.as_bytes());
+            }
+            ShowDenials::Live | ShowDenials::Off => {}
+        }
+    }
+
     fn notify(&self, notice: Notice) {
         // The session no longer listens when it is over, and then needs to know nothing.
         let _ = self.notices.send(notice);
@@ -128,10 +160,16 @@ impl EventSink for Sink {
             match event {
                 Event::Output(output) => self.write(&output),
                 Event::State(state) => self.state(state),
-                Event::Denied(denial) => self.end().denials.add(*denial),
+                Event::Learned(learned) => self.end().learned = Some(*learned),
+                Event::Denied(denial) => self.denied(*denial),
                 Event::Warn(message) => {
                     self.break_line();
                     say::warning(&message);
+                }
+                Event::AuditEvents { events, dropped } => {
+                    if let Some(Err(error)) = self.audit.as_ref().map(|file| file.add(&events, dropped)) {
+                        self.notify(Notice::Unrecorded(error.to_string()));
+                    }
                 }
                 Event::Enforcement(enforcement) if self.verbose => say::note(&describe(&enforcement)),
                 _ => {}

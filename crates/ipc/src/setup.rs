@@ -5,6 +5,8 @@
 pub struct Layers {
     /// A kernel sandbox is in force; without it the hooks are the only check.
     pub kernel: bool,
+    /// The hooks report each variable that is looked up, and each directory that user code lists.
+    pub learn: bool,
     /// Everything may be read.
     pub read_all: bool,
     /// Everything may be written.
@@ -39,7 +41,7 @@ impl SetUp {
 
     /// What the hooks need not, or must, look at.
     pub fn layers(&mut self, layers: Layers) {
-        self.record(5, &[u8::from(layers.kernel)]);
+        self.record(5, &[u8::from(layers.kernel) | u8::from(layers.learn) << 1]);
         let all = [(layers.read_all, 1), (layers.write_all, 2), (layers.net, 4), (layers.exec, 8)];
         self.record(6, &[all.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()]);
     }
@@ -85,6 +87,8 @@ mod tests {
         let mut records = SetUp::default();
         records.arg(b"a");
         records.layers(Layers { kernel: true, exec: true, ..Layers::default() });
-        assert_eq!(records.into_bytes(), [1, 1, 0, 0, 0, b'a', 5, 1, 0, 0, 0, 1, 6, 1, 0, 0, 0, 8]);
+        records.layers(Layers { kernel: true, learn: true, ..Layers::default() });
+        let expected = [1, 1, 0, 0, 0, b'a', 5, 1, 0, 0, 0, 1, 6, 1, 0, 0, 0, 8, 5, 1, 0, 0, 0, 3, 6, 1, 0, 0, 0, 0];
+        assert_eq!(records.into_bytes(), expected);
     }
 }

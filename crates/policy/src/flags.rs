@@ -1,5 +1,7 @@
 //! Flags and `POD_*` variables as rules, and the flag that would grant a target.
 
+use std::borrow::Cow;
+
 use crate::error::PolicyError;
 use crate::names::{EnvName, SysName, is_reserved_env};
 use crate::net::Host;
@@ -229,11 +231,14 @@ pub fn hint_flag(kind: PermissionKind, target: &str) -> Option<String> {
         return None;
     }
     read_item(kind, Action::Allow, target).ok()?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=".contains(c);
-    let flag = Spelling::Flag.name(kind, Action::Allow);
-    Some(if target.chars().all(is_plain) {
-        format!("{flag}={target}")
-    } else {
-        format!("{flag}='{}'", target.replace('\'', r"'\''"))
-    })
+    Some(format!("{}={}", Spelling::Flag.name(kind, Action::Allow), shell_word(target)))
+}
+
+/// A text as one word of a shell's command line, in quotes where it needs them.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }

@@ -49,7 +49,7 @@ mod supported;
 
 pub use decide::{Decision, FsRights, Overridden};
 pub use error::PolicyError;
-pub use flags::{Grants, Permissions, Selection, hint_flag};
+pub use flags::{Grants, Permissions, Selection, hint_flag, shell_word};
 pub use json_schema::json_schema;
 pub use merge::merge_policies;
 pub use meta::{PolicyMeta, RuleCounts};
@@ -68,4 +68,4 @@ pub use schema::{
 };
 pub use stack::{Lift, PolicyStack, SourceKind};
 pub use suggest::{did_you_mean, nearest};
-pub use supported::{Unsupported, ineffective, unsupported};
+pub use supported::{Unsupported, unsupported};

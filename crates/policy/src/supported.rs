@@ -65,21 +65,11 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
     }
 
     for rule in stack.rules() {
-        if let Some(reason) = reason(rule, everything) {
+        if let Some(reason) = reason(rule) {
             add(format!("{rule}: {reason}"), &rule.origin);
         }
     }
     found
-}
-
-/// Settings that are accepted and have no effect yet, to be shown and not refused.
-pub fn ineffective(stack: &PolicyStack) -> Vec<Unsupported> {
-    match stack.settings().audit_enabled {
-        Some(Stated { value: true, origin }) => {
-            vec![Unsupported { what: "audit.enabled = true has no effect yet".to_owned(), origin }]
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// What of a grant mounts and filter cannot hold, if there is something.
@@ -95,21 +85,18 @@ fn needs_landlock(target: &Target) -> Option<&'static str> {
 }
 
 /// Why a rule is not enforced, if it is not.
-fn reason(rule: &Rule, everything: bool) -> Option<&'static str> {
+fn reason(rule: &Rule) -> Option<&'static str> {
     match (&rule.target, rule.action) {
         (Target::Exec { program: Program::Path(path), sha256: Some(_) }, _) if path.is_glob() || path.is_root() => {
             Some("sha256 pins the content of one program: name that one")
         }
-        (Target::Sys(_), Action::Deny) => everything.then_some("denials beside --allow-all are not supported yet"),
         (_, Action::Deny) => None,
-        (_, Action::Warn) => Some("warn is not supported yet"),
+        (Target::Ffi(_) | Target::Sys(_), Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
             perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
-        (Target::Env(_), _) => None,
+        (Target::Env(_) | Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), _) => None,
         (Target::Net { .. }, _) => Some("network access is not supported yet"),
-        (Target::Exec { .. } | Target::Ffi(_), _) => None,
-        (Target::Sys(_), _) => Some("system information is not supported yet"),
         (Target::Everything, _) => None,
     }
 }

@@ -93,6 +93,8 @@ pub enum Step {
     Landlock,
     /// The exec gate and the filters.
     Seccomp,
+    /// The filter that asks the supervisor about calls.
+    Watch,
     /// The worker is forked and executed, then watched.
     Exec,
 }

@@ -310,6 +310,9 @@ pub struct SeccompPlan {
     pub deny: Vec<String>,
     /// Whether anything but the worker can be executed.
     pub exec: ExecGate,
+    /// System calls that the supervisor is asked about, by name, whatever the list says of them. It is the one to refuse
+    /// what the list, `deny` or the exec gate refuse. Empty: nobody is asked but about the worker's own `execve`.
+    pub watch: Vec<String>,
 }
 
 /// What the filter does with `execve`.

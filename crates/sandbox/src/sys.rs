@@ -992,6 +992,8 @@ const SECCOMP_USER_NOTIF_FLAG_CONTINUE: u32 = 1;
 /// _IOWR('!', 0, struct seccomp_notif) and _IOWR('!', 1, struct seccomp_notif_resp).
 const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong = 0xc050_2100;
 const SECCOMP_IOCTL_NOTIF_SEND: libc::c_ulong = 0xc018_2101;
+/// _IOW('!', 2, __u64).
+const SECCOMP_IOCTL_NOTIF_ID_VALID: libc::c_ulong = 0x4008_2102;
 
 const _: () = assert!(size_of::<Notification>() == 0x50 && size_of::<NotificationReply>() == 0x18);
 
@@ -1025,21 +1027,83 @@ pub enum Reply {
     Continue,
     /// The call fails with this errno.
     Errno(i32),
+    /// The call returns this, and the kernel does nothing for it.
+    Value(i64),
 }
 
 /// Answers a notification. One whose process died meanwhile is fine.
 pub fn answer_notification(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> Result<()> {
-    let (error, flags) = match reply {
-        Reply::Continue => (0, SECCOMP_USER_NOTIF_FLAG_CONTINUE),
-        Reply::Errno(errno) => (-errno, 0),
+    let (value, error, flags) = match reply {
+        Reply::Continue => (0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+        Reply::Errno(errno) => (0, -errno, 0),
+        Reply::Value(value) => (value, 0, 0),
     };
-    let reply = NotificationReply { id, value: 0, error, flags };
+    let reply = NotificationReply { id, value, error, flags };
     // SAFETY: the structure has the size that the request number encodes.
     let done = unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND as _, &raw const reply) };
     match check(done.into(), "ioctl", "SECCOMP_IOCTL_NOTIF_SEND") {
         Err(error) if error.errno != libc::ENOENT => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether the caller of a notified system call still waits for its answer: what was read by its pid until now was then
+/// its own, and not that of another process with the same number.
+pub fn still_waits(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the request reads one u64.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) == 0 }
+}
+
+/// `struct sysinfo`, sysinfo(2), of a 64-bit kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SystemInfo {
+    /// Seconds since the host's start.
+    pub uptime: i64,
+    /// Of 1, 5 and 15 minutes, times 65,536.
+    pub loads: [u64; 3],
+    /// In units of `memory_unit` bytes, as all of these.
+    pub total_memory: u64,
+    /// Not in use.
+    pub free_memory: u64,
+    /// Shared.
+    pub shared_memory: u64,
+    /// In buffers.
+    pub buffer_memory: u64,
+    /// Swap space.
+    pub total_swap: u64,
+    /// Swap space not in use.
+    pub free_swap: u64,
+    /// Threads of the host.
+    pub processes: u16,
+    /// Nothing.
+    pub padding: [u16; 3],
+    /// High memory, of which a 64-bit kernel has none.
+    pub total_high: u64,
+    /// As `total_high`.
+    pub free_high: u64,
+    /// Bytes.
+    pub memory_unit: u32,
+    /// Nothing.
+    pub padding_end: u32,
+}
+
+const _: () = assert!(size_of::<SystemInfo>() == size_of::<libc::sysinfo>());
+
+impl SystemInfo {
+    /// As it lies in memory.
+    pub fn to_bytes(self) -> Vec<u8> {
+        // SAFETY: plain numbers, whose padding has names and values.
+        let bytes: [u8; size_of::<Self>()] = unsafe { std::mem::transmute(self) };
+        bytes.into()
+    }
+}
+
+/// What the kernel says of the system.
+pub fn system_info() -> Result<SystemInfo> {
+    let mut info = SystemInfo::default();
+    // SAFETY: one structure, of the size and layout that the kernel fills in.
+    check(unsafe { libc::syscall(libc::SYS_sysinfo, &raw mut info) }, "sysinfo", "").map(|_| info)
 }
 
 /// The standard descriptor 0, which the supervisor made the helper's socket.

@@ -288,11 +288,14 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
 /// Whether a given value is what is in force: there is no network, and no limit of memory or processor time yet.
 fn is_enforced(path: &str, value: &Value) -> bool {
     match path {
-        "security.mode" => value == "strict",
         // No network at all is in force: what opens it is refused, and what narrows it holds.
         "network.enabled" => value == false,
         "network.allow_list" => value.as_array().is_some_and(Vec::is_empty),
-        "network.policy" | "network.deny_list" | "filesystem.allow_write" | "resources.tmpfs_size" => true,
+        "security.mode"
+        | "network.policy"
+        | "network.deny_list"
+        | "filesystem.allow_write"
+        | "resources.tmpfs_size" => true,
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use buntime_ipc::DeniedKind;
-use buntime_policy::{PermissionKind, PolicyStack, Query, hint_flag};
+use buntime_policy::{PermissionKind, Permissions, PolicyStack, Query, hint_flag};
 
 use crate::event::{Denial, Event, Hint};
 
@@ -26,15 +26,15 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// A report of the hooks. An event at the 1st, 2nd, 4th, 8th … of its kind.
+    /// A report of the hooks, or of the thread that watches system calls. An event at the 1st, 2nd, 4th, 8th … of its kind.
     pub fn report(
         &mut self,
         stack: &PolicyStack,
         pid: i32,
-        (kind, operation, target): (DeniedKind, &[u8], &[u8]),
+        (permission, operation, target): (PermissionKind, &[u8], &[u8]),
         batch: &mut Vec<Event>,
     ) {
-        let (kind, permission) = kind_of(kind);
+        let kind = permission.as_str();
         let (operation, target) = (text(operation), text(target));
         let key = (kind, operation, target);
         let place = self.places.get(&key).copied().unwrap_or(self.kept.len());
@@ -56,7 +56,7 @@ impl Denials {
                 kind,
                 rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
                 source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
-                hint: hint_flag(permission, target).map(|flag| Hint { flag }),
+                hint: flag_that_allows(stack, permission, target).map(|flag| Hint { flag }),
                 operation: operation.clone(),
                 target: target.clone(),
                 pid,
@@ -75,6 +75,11 @@ impl Denials {
         }
     }
 
+    /// Reports that were too many to be passed on.
+    pub fn missed(&mut self, number: u64) {
+        self.more += number;
+    }
+
     /// The end: tells the counts that have grown since they were last told, first seen first, and how many were not
     /// kept.
     pub fn finish(&mut self, batch: &mut Vec<Event>) {
@@ -87,12 +92,24 @@ impl Denials {
     }
 }
 
+/// The narrowest flag that would allow it. None where no flag can say it, nor lift what denies it: a flag, or a locked
+/// rule.
+fn flag_that_allows(stack: &PolicyStack, kind: PermissionKind, target: &str) -> Option<String> {
+    let flag = hint_flag(kind, target)?;
+    let mut permissions = Permissions::default();
+    permissions.grants_mut(kind).allow.add(Some(target));
+    let mut stack = stack.clone();
+    stack.push_flags(&permissions, "/").ok()?;
+    stack.decide(&Query::parse(kind, target).ok()?).allowed.then_some(flag)
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
 }
 
-fn kind_of(kind: DeniedKind) -> (&'static str, PermissionKind) {
-    let permission = match kind {
+/// The permission that a report of the hooks is about.
+pub fn permission(kind: DeniedKind) -> PermissionKind {
+    match kind {
         DeniedKind::Read => PermissionKind::Read,
         DeniedKind::Write => PermissionKind::Write,
         DeniedKind::Net => PermissionKind::Net,
@@ -100,8 +117,7 @@ fn kind_of(kind: DeniedKind) -> (&'static str, PermissionKind) {
         DeniedKind::Env => PermissionKind::Env,
         DeniedKind::Ffi => PermissionKind::Ffi,
         DeniedKind::Sys => PermissionKind::Sys,
-    };
-    (permission.as_str(), permission)
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +129,7 @@ mod tests {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         let stack = PolicyStack::deny_all();
         for _ in 0..5 {
-            denials.report(&stack, 7, (DeniedKind::Read, b"open", b"/etc/passwd"), &mut batch);
+            denials.report(&stack, 7, (PermissionKind::Read, b"open", b"/etc/passwd"), &mut batch);
         }
         denials.finish(&mut batch);
         let counts: Vec<u64> = batch
@@ -131,11 +147,26 @@ mod tests {
     }
 
     #[test]
+    fn no_flag_is_named_that_would_not_help() {
+        let hint = |flags: &Permissions| {
+            let (mut stack, mut batch) = (PolicyStack::deny_all(), Vec::new());
+            stack.push_flags(flags, "/").unwrap();
+            Denials::default().report(&stack, 7, (PermissionKind::Read, b"open", b"/etc/passwd"), &mut batch);
+            let [Event::Denied(denial)] = &batch[..] else { panic!("{batch:?}") };
+            denial.hint.clone().map(|hint| hint.flag)
+        };
+        let mut flags = Permissions::default();
+        assert_eq!(hint(&flags).as_deref(), Some("--allow-read=/etc/passwd"));
+        flags.read.deny.add(Some("/etc"));
+        assert_eq!(hint(&flags), None, "a flag's denial goes before a flag's allowance");
+    }
+
+    #[test]
     fn a_flood_of_different_ones_is_bounded() {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         for number in 0..MAX_KEPT + 500 {
             let target = format!("/{number}");
-            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", target.as_bytes()), &mut batch);
+            denials.report(&PolicyStack::deny_all(), 7, (PermissionKind::Read, b"open", target.as_bytes()), &mut batch);
         }
         let told = |event: &Event| matches!(event, Event::Denied(_));
         assert!(batch[..MAX_KEPT].iter().all(told));
@@ -150,7 +181,7 @@ mod tests {
         let (mut denials, mut batch) = (Denials::default(), Vec::new());
         let names: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
         for name in names.iter().chain(names.iter().rev()).chain(&names) {
-            denials.report(&PolicyStack::deny_all(), 7, (DeniedKind::Read, b"open", name.as_bytes()), &mut batch);
+            denials.report(&PolicyStack::deny_all(), 7, (PermissionKind::Read, b"open", name.as_bytes()), &mut batch);
         }
         batch.clear();
         denials.finish(&mut batch);

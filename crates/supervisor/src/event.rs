@@ -1,9 +1,10 @@
 //! What a supervisor tells its owner. The shapes are those of `index.d.ts`.
 
-use buntime_policy::{NormalizedPolicy, PolicyMeta};
+use buntime_policy::{Action, NormalizedPolicy, PolicyMeta};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::SandboxConfig;
+use crate::learn::Learned;
 
 /// Receives a supervisor's events, in order, one batch at a time, on a thread of the supervisor's.
 pub trait EventSink: Send + Sync + 'static {
@@ -46,6 +47,27 @@ pub enum Event {
     Denied(Box<Denial>),
     /// Something that the owner should know, and that stops nothing.
     Warn(String),
+    /// These system calls are recorded from now on.
+    AuditEnabled(Vec<String>),
+    /// A new sandbox: what is recorded from now on is of another worker.
+    AuditReset,
+    /// Recorded system calls. `{type: "audit-events", data, dropped}`: how many could not be kept stands beside the data,
+    /// where there are any.
+    AuditEvents {
+        /// In the order of their being made.
+        events: Vec<AuditEvent>,
+        /// Calls that were too many to be kept, after these.
+        dropped: u64,
+    },
+    /// The policy that would have been enough for this worker, at its end.
+    Learned(Box<Learned>),
+    /// How many calls of each recorded name were made so far.
+    Syscalls {
+        /// The names.
+        buckets: Vec<&'static str>,
+        /// As many numbers.
+        counts: Vec<u64>,
+    },
 }
 
 impl Serialize for Event {
@@ -56,12 +78,13 @@ impl Serialize for Event {
             map.serialize_entry("data", data)?;
             map.end()
         }
+        fn alone<S: Serializer>(serializer: S, kind: &str) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry("type", kind)?;
+            map.end()
+        }
         match self {
-            Self::Ready => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("type", "ready")?;
-                map.end()
-            }
+            Self::Ready => alone(serializer, "ready"),
             Self::Output(output) => {
                 let mut map = serializer.serialize_map(Some(3))?;
                 map.serialize_entry("type", "output")?;
@@ -78,6 +101,21 @@ impl Serialize for Event {
             Self::Enforcement(enforcement) => pair(serializer, "enforcement", enforcement),
             Self::Denied(denial) => pair(serializer, "denied", denial),
             Self::Warn(text) => pair(serializer, "warn", text),
+            Self::AuditEnabled(names) => pair(serializer, "audit-enabled", names),
+            Self::Learned(learned) => pair(serializer, "learned", learned),
+            Self::AuditReset => alone(serializer, "audit-reset"),
+            Self::AuditEvents { events, dropped } => {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("type", "audit-events")?;
+                map.serialize_entry("data", events)?;
+                if *dropped > 0 {
+                    map.serialize_entry("dropped", dropped)?;
+                }
+                map.end()
+            }
+            Self::Syscalls { buckets, counts } => {
+                pair(serializer, "syscalls", &serde_json::json!({"buckets": buckets, "counts": counts}))
+            }
         }
     }
 }
@@ -302,6 +340,30 @@ pub struct Hint {
     pub flag: String,
 }
 
+/// A system call of a watched sandbox, as it was asked for: whether it then found what it named only the kernel knows.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct AuditEvent {
+    /// In milliseconds since the epoch.
+    pub time: u64,
+    /// Its name.
+    pub syscall: &'static str,
+    /// Path, address or program; `FROM -> TO` of a call with two paths; the arguments of a call that is about neither; `?`
+    /// where it could not be read. What is no UTF-8 is replaced.
+    pub target: String,
+    /// The thread's, as the supervisor's namespace numbers it.
+    pub pid: i32,
+    /// What the policy says of it, or `deny` where it was refused whatever its arguments lead to.
+    pub action: Action,
+    /// The rule that decided, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Flag, variable, file and JSON path, `default`, `runtime` for what every worker sees, or the layer that refused.
+    pub source: String,
+    /// The target's bytes in hexadecimal, where it is no UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+}
+
 /// One ring, in bytes.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -364,6 +426,25 @@ mod tests {
         assert_eq!(json(Event::Output(output)), json!({"type": "output", "data": "\u{fffd}\n", "stream": "stderr"}));
         assert_eq!(json(Event::Ready), json!({"type": "ready"}));
         assert_eq!(json(Event::Warn("w".into())), json!({"type": "warn", "data": "w"}));
+        let call = AuditEvent {
+            time: 1,
+            syscall: "openat",
+            target: "/x".into(),
+            pid: 2,
+            action: Action::Deny,
+            rule: None,
+            source: "default".into(),
+            raw: None,
+        };
+        let told = json!([{
+            "time": 1, "syscall": "openat", "target": "/x", "pid": 2, "action": "deny", "source": "default",
+        }]);
+        let audited = |dropped| Event::AuditEvents { events: vec![call.clone()], dropped };
+        assert_eq!(json(audited(0)), json!({"type": "audit-events", "data": told}));
+        assert_eq!(json(audited(3)), json!({"type": "audit-events", "data": told, "dropped": 3}));
+        assert_eq!(json(Event::AuditReset), json!({"type": "audit-reset"}));
+        let counts = Event::Syscalls { buckets: vec!["openat"], counts: vec![7] };
+        assert_eq!(json(counts), json!({"type": "syscalls", "data": {"buckets": ["openat"], "counts": [7]}}));
         let state = WorkerState {
             exit_code: Some(130),
             signal: Some("SIGINT".into()),

@@ -20,6 +20,7 @@ use crate::event::{Enforcement, Event, MemoryStats, Phase, RingStats, WorkerStat
 use crate::executions::{Executions, signal_name};
 use crate::inbound::{Duty, Inbound, Inlet};
 use crate::launch::{Launched, Settled};
+use crate::notify::{Job, Watcher};
 use crate::output::Outputs;
 use crate::overlays::Overlays;
 use crate::process::{self, Sampler};
@@ -57,6 +58,9 @@ pub struct Generation {
     helper: Readable<SupervisorEnd>,
     /// The exec gate, until the worker's one `execve` has passed.
     listener: Option<Readable<OwnedFd>>,
+    /// Where calls are watched: until the listener comes, then for as long as the sandbox lasts.
+    watch: Option<Job>,
+    watcher: Option<Watcher>,
     control: Readable<OwnedFd>,
     control_open: bool,
     to_host: Readable<OwnedFd>,
@@ -67,6 +71,8 @@ pub struct Generation {
     lines: ControlLines,
     sampler: Sampler,
     built: Built,
+    /// Notes on what is in force, besides the helper's.
+    standing: Vec<String>,
     worker_pid: Option<i32>,
     /// The worker's process itself, whatever becomes of its number.
     process: Option<OwnedFd>,
@@ -125,6 +131,7 @@ pub enum Wake {
     Control,
     Helper,
     Listener,
+    Watcher,
     Time,
 }
 
@@ -142,7 +149,9 @@ impl Generation {
         let outputs = Outputs::new(stdout.clone(), stderr.clone());
         let ring = (consumer, marks, launched.space);
         let notes = launched.notes.into_iter().map(Event::Warn).collect();
-        let inlet = Inlet::new(Inbound::new(core.clone(), settled.clone(), ring, outputs, notes));
+        let mut inbound = Inbound::new(core.clone(), settled.clone(), ring, outputs, notes);
+        inbound.kept_away = launched.kept_away;
+        let inlet = Inlet::new(inbound);
         let deadlines = Deadlines { start: Some(Instant::now() + START_LIMIT), ..Deadlines::default() };
         Ok(Self {
             settled,
@@ -151,6 +160,8 @@ impl Generation {
             untold: false,
             helper: Readable::new(launched.helper)?,
             listener: None,
+            watch: launched.watch,
+            watcher: None,
             control: Readable::new(launched.control)?,
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
@@ -162,6 +173,7 @@ impl Generation {
             lines: ControlLines::default(),
             sampler: Sampler::default(),
             built: Built::default(),
+            standing: launched.standing,
             worker_pid: None,
             process: None,
             enforcement: None,
@@ -238,6 +250,12 @@ impl Generation {
                     None => std::future::pending().await,
                 }
             } => Wake::Listener,
+            () = async {
+                match &self.watcher {
+                    Some(watcher) => watcher.news().await,
+                    None => std::future::pending().await,
+                }
+            } => Wake::Watcher,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Time,
             () = self.control.wait(), if listens && self.control_open => Wake::Control,
             // Other sandboxes' turn first, then what was left unread.
@@ -254,6 +272,7 @@ impl Generation {
             Wake::Control => self.read_control(),
             Wake::Helper => self.read_helper(),
             Wake::Listener => self.pass_exec(),
+            Wake::Watcher => self.hear_watcher(false),
             Wake::Time => self.time(),
         }
         self.inlet.lock().emit();
@@ -483,16 +502,20 @@ impl Generation {
     fn helper_says(&mut self, message: FromHelper, fds: Vec<OwnedFd>) {
         match message {
             FromHelper::Failed(failure) => self.failed = Some(setup_error::from_failure(&failure)),
-            FromHelper::Listener => {
-                self.listener = fds.into_iter().next().and_then(|fd| Readable::new(fd).ok());
-            }
+            FromHelper::Listener => match (self.watch.take(), fds.into_iter().next()) {
+                (Some(job), Some(fd)) => self.start_watching(fd, &job),
+                (_, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
+            },
             FromHelper::Overlays => {
                 let mut shared = self.core.shared();
                 if let Some(wire) = self.wire.as_mut().or(shared.wire.as_mut()) {
                     wire.overlays = Overlays::new(fds);
                 }
             }
-            FromHelper::Built(built) => self.built = built,
+            FromHelper::Built(mut built) => {
+                built.notes.append(&mut self.standing);
+                self.built = built;
+            }
             FromHelper::Ended(end) => {
                 self.end.get_or_insert(end);
             }
@@ -506,14 +529,10 @@ impl Generation {
         let Some(listener) = self.listener.take() else { return };
         match sys::receive_notification(listener.get().as_fd()) {
             Ok(Some(notification)) => {
-                let pid = i32::try_from(notification.pid).ok();
                 let numbered_else = off(Layer::Pids) || off(Layer::Network);
                 let is_worker = process::innermost_pid(notification.pid) == Some(WORKER_PID) || numbered_else;
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
-                self.worker_pid = pid.filter(|_| is_worker);
-                self.inlet.lock().worker_pid = self.worker_pid;
-                self.process = self.worker_pid.and_then(|pid| sys::open_process(pid).ok());
-                self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
+                self.worker_is(i32::try_from(notification.pid).ok().filter(|_| is_worker));
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
             }
@@ -525,6 +544,53 @@ impl Generation {
                 self.kill();
             }
         }
+    }
+
+    /// The worker's process is known, and about to execute the interpreter.
+    fn worker_is(&mut self, pid: Option<i32>) {
+        self.worker_pid = pid;
+        self.inlet.lock().worker_pid = pid;
+        self.process = pid.and_then(|pid| sys::open_process(pid).ok());
+        self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
+    }
+
+    fn start_watching(&mut self, listener: OwnedFd, job: &Job) {
+        match Watcher::start(listener, job) {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                if !job.audit().is_empty() {
+                    self.inlet.lock().batch.push(Event::AuditEnabled(job.audit().to_vec()));
+                }
+            }
+            Err(message) => self.watching_failed(message),
+        }
+    }
+
+    /// Without a listener the kernel fails every watched call: the sandbox is closed, and of no use.
+    fn watching_failed(&mut self, message: String) {
+        let text = format!("system calls can no longer be watched: {message}");
+        self.inlet.lock().batch.push(Event::Error(text.clone()));
+        self.failed.get_or_insert_with(|| Error::setup("ERR_BUNTIME_AUDIT", text));
+        self.kill();
+    }
+
+    /// Takes what the watching thread has; `last` when the sandbox is gone.
+    fn hear_watcher(&mut self, last: bool) {
+        let Some(watcher) = self.watcher.take() else { return };
+        if let Some(pid) = watcher.take_worker() {
+            self.worker_is(Some(pid));
+        }
+        if let Some(message) = watcher.take_failure() {
+            self.watching_failed(message);
+        }
+        {
+            let inbound = &mut *self.inlet.lock();
+            // What waits is bounded. A sink that has paused gets what is left at the end.
+            if last || !inbound.paused {
+                watcher.tell(last, inbound);
+            }
+        }
+        self.watcher = Some(watcher);
     }
 
     fn time(&mut self) {
@@ -567,6 +633,7 @@ impl Generation {
 
     /// The sandbox is gone: reads what it left, and leaves nothing behind.
     async fn bury(&mut self) -> Ended {
+        self.hear_watcher(true);
         {
             let inbound = &mut *self.inlet.lock();
             if self.lie.is_none() {

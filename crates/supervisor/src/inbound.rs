@@ -4,15 +4,19 @@
 //! the spot for what an execution says first ([`crate::Watch`]). Events go out under that lock, so that they keep their
 //! order.
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use buntime_ipc::{Consumer, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
+use buntime_ipc::{Consumer, DeniedKind, FrameStream, FromWorker, Lie, Peek, PipeMarks, RingState};
 
-use crate::denials::Denials;
+use crate::denials::{Denials, permission};
 use crate::event::{Event, Flow, Stream};
 use crate::executions::Executions;
 use crate::launch::Settled;
+use crate::learn::{Need, Needs};
 use crate::output::Outputs;
 use crate::queue::wake;
 use crate::supervisor::Core;
@@ -27,10 +31,15 @@ pub struct Inbound {
     marks: PipeMarks,
     /// Wakes a worker that waits for space in its ring.
     space: OwnedFd,
-    settled: Arc<Settled>,
+    pub settled: Arc<Settled>,
     pub outputs: Outputs,
     pub executions: Executions,
     pub denials: Denials,
+    /// Where a policy is learned: what the hooks tell of.
+    pub told: Needs,
+    learns: bool,
+    /// Our own variables that the policy keeps from the worker: that others are not there is no denial.
+    pub kept_away: HashSet<OsString>,
     pub batch: Vec<Event>,
     /// For the denials that it reports.
     pub worker_pid: Option<i32>,
@@ -82,6 +91,7 @@ impl Inbound {
         outputs: Outputs,
         batch: Vec<Event>,
     ) -> Self {
+        let learns = core.options.learn;
         Self {
             core,
             consumer,
@@ -91,6 +101,9 @@ impl Inbound {
             outputs,
             executions: Executions::default(),
             denials: Denials::default(),
+            told: Needs::default(),
+            learns,
+            kept_away: HashSet::new(),
             batch,
             worker_pid: None,
             lie: None,
@@ -156,9 +169,16 @@ impl Inbound {
                     bytes += outputs.up_to(at, marks, batch);
                     self.executions.end(number, exit_code, how, error, batch)?;
                 }
+                // Nothing is denied then: what is reported is what was asked for.
+                FromWorker::Denied { kind, target, .. } if self.learns => {
+                    let need = if kind == DeniedKind::Env { Need::Variable } else { Need::Listing };
+                    self.told.add(need, OsStr::from_bytes(target).into());
+                }
+                FromWorker::Denied { kind: DeniedKind::Env, target, .. }
+                    if !self.kept_away.contains(OsStr::from_bytes(target)) => {}
                 FromWorker::Denied { kind, operation, target } => {
                     let pid = self.worker_pid.unwrap_or(0);
-                    self.denials.report(&self.settled.stack, pid, (kind, operation, target), batch);
+                    self.denials.report(&self.settled.stack, pid, (permission(kind), operation, target), batch);
                 }
                 // Other workers' part of the protocol; ours never sends them.
                 FromWorker::Stdout { .. } => return Err(Lie::Type(0)),

@@ -1,6 +1,6 @@
 //! From options to a running helper: the policy in force, the plan of the sandbox, its descriptors, its process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use buntime_ipc::{Layers, Segment, SetUp};
-use buntime_policy::{Action, MetaSource, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env};
+use buntime_policy::{Action, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
@@ -25,10 +25,15 @@ use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::kept;
+use crate::notify::{self, Job, Wanted};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, PolicySet, Stacked};
 use crate::programs::Policies;
 use crate::tree::{self, FileTree};
+
+/// What is said of a sandbox that monitors.
+const MONITORED: &str = "monitor: nothing of the policy is enforced, the worker can read, change and start all that \
+                             you can, and has no network; what the policy would deny is told";
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in MB, where `resources.tmpfs_size` says nothing.
 const PRIVATE_TMP: f64 = 64.0;
@@ -43,6 +48,15 @@ pub struct Settled {
     pub config: SandboxConfig,
     /// Told to the user: a path that does not exist, a setting without effect.
     pub warnings: Vec<String>,
+    /// What is to be seen of the worker's system calls.
+    watch: Wanted,
+    /// What the sandbox enforces: the policy, or nothing where it monitors.
+    in_force: PolicyStack,
+    /// Nothing of the policy is enforced: what it would deny is told.
+    monitors: bool,
+    /// What the worker takes for the host's name.
+    hostname: String,
+    audit_log: Option<PathBuf>,
     cwd: PathBuf,
     /// The file of the configuration.
     configured_by: Option<PathBuf>,
@@ -66,6 +80,12 @@ pub struct Launched {
     pub notes: Vec<String>,
     /// What the policy says of the host's files.
     pub regions: Vec<Region>,
+    /// Variables of ours that the policy keeps from the worker.
+    pub kept_away: HashSet<OsString>,
+    /// What is to be known of the sandbox as long as it lasts.
+    pub standing: Vec<String>,
+    /// For the holder of the listener, where calls are watched.
+    pub watch: Option<Job>,
 }
 
 /// Reads policy and configuration, and refuses what cannot be enforced.
@@ -110,13 +130,15 @@ fn enforceable(
     let Stacked { stack, keys, files: policy_files, notes } = stacked;
     warnings.extend(notes);
     check_tier(options, &stack)?;
+    let monitors = options.sandbox_enabled && (options.learn || config.security.mode == "monitor");
     if options.sandbox_enabled {
-        let mut problems: Vec<String> = buntime_policy::unsupported(&stack).iter().map(ToString::to_string).collect();
+        // What is not enforced anyway need not be enforceable.
+        let unsupported_rules = if monitors { Vec::new() } else { buntime_policy::unsupported(&stack) };
+        let mut problems: Vec<String> = unsupported_rules.iter().map(ToString::to_string).collect();
         problems.extend(unenforced);
         if !problems.is_empty() {
             return Err(unsupported(problems.join("; ")));
         }
-        warnings.extend(buntime_policy::ineffective(&stack).iter().map(ToString::to_string));
     } else {
         warnings.push(
             "no sandbox: nothing of the policy is enforced by the kernel, the worker can do all that you can".into(),
@@ -125,8 +147,37 @@ fn enforceable(
     if allows_everything(&stack) {
         warnings.push("--allow-all does not open the network yet: the worker has none".into());
     }
+    if monitors {
+        warnings.push(MONITORED.into());
+    }
+    let in_force = if monitors { everything()? } else { stack.clone() };
+    let hostname = hostname(&in_force);
+    let watch = match options {
+        Options { sandbox_enabled: false, .. } => Wanted::default(),
+        Options { learn: true, .. } => Wanted::learning(),
+        _ if monitors => Wanted::monitoring(&stack),
+        _ => Wanted::by(&stack, options.audit_log.is_some(), &hostname),
+    };
+    if options.sandbox_enabled {
+        warnings.extend(warned_variables(&stack));
+    }
+    // Of the caller's working directory, unlike what is the worker's.
+    let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
     let meta = PolicyMeta::new(&stack.normalized(), keys, source, humantime_now());
-    Ok(Settled { stack, meta, config, warnings, cwd, configured_by, policy_files })
+    Ok(Settled {
+        stack,
+        meta,
+        config,
+        warnings,
+        watch,
+        hostname,
+        in_force,
+        monitors,
+        audit_log,
+        cwd,
+        configured_by,
+        policy_files,
+    })
 }
 
 /// Less than every layer is in force where somebody asks for that; nobody may ask for more at the same time.
@@ -199,10 +250,10 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
-    let files = FileTree::of(&settled.stack)?;
+    let files = FileTree::of(&settled.in_force)?;
     let mut grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
-    let everything = allows_everything(&settled.stack);
-    let policies = Policies::new(&settled.stack, path_of_worker(options, &settled.stack));
+    let everything = allows_everything(&settled.in_force);
+    let policies = Policies::new(&settled.in_force, path_of_worker(options, &settled.in_force));
     let code = if options.sandbox_enabled { Some(Code::find(&policies, Some(python))?) } else { None };
     if let Some(code) = &code {
         code.check()?;
@@ -212,13 +263,14 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let private_tmp = settled.config.resources.tmpfs_size.unwrap_or(PRIVATE_TMP) * f64::from(1 << 20);
     // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the greatest.
     let private_tmp = (private_tmp as u64).max(4096);
-    let decided_by: Vec<PathBuf> = settled.configured_by.iter().chain(&settled.policy_files).cloned().collect();
+    let decided_by = settled.configured_by.iter().chain(&settled.policy_files);
+    let guarded = || tree::guarded(python, own_programs(), decided_by, settled.audit_log.as_ref());
     let scaffold = Scaffold {
         cwd: settled.cwd.clone(),
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { kept::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { tree::guarded(python, own_programs(), &decided_by) },
+        guarded: if everything { Vec::new() } else { guarded() },
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
     view.notes.splice(0..0, files.notes);
@@ -250,8 +302,10 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         set_up.program(path.as_os_str().as_encoded_bytes());
     }
     let kernel = options.sandbox_enabled;
+    let learn = options.learn;
     set_up.layers(Layers {
         kernel,
+        learn,
         read_all: everything,
         write_all: everything,
         net: !kernel,
@@ -285,7 +339,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let copies = code.as_ref().and_then(Code::copies);
     let copies = copies.map(|content| sys::sealed_memfd(c"buntime-copies", &content).map_err(call)).transpose()?;
 
-    let identity = identity()?;
+    let identity = identity(&settled.in_force)?;
     let argv: Vec<OsString> = [
         python.executable.clone().into_os_string(),
         "-I".into(),
@@ -299,13 +353,14 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let plan = Plan {
         enforced: kernel,
         identity,
-        hostname: "sandbox".into(),
+        hostname: settled.hostname.clone(),
         tree: view.tree,
-        with_landlock: settled.stack.plugins().landlock,
+        with_landlock: settled.in_force.plugins().landlock,
         landlock: view.landlock,
         seccomp: SeccompPlan {
-            deny: settled.stack.normalized().anti_escape.deny_syscalls,
+            deny: settled.in_force.normalized().anti_escape.deny_syscalls,
             exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
+            watch: settled.watch.calls(),
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -314,6 +369,16 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
             cwd: Bytes::from(&view.cwd),
         },
     };
+    let watch = (!plan.seccomp.watch.is_empty()).then(|| Job {
+        stack: settled.stack.clone(),
+        runtime: python.grants().into_iter().map(|grant| grant.path).collect(),
+        // Of a monitored worker the policy is asked, which sees nothing of what it is shown.
+        shown: if settled.monitors { vec![] } else { [&view.readable[..], &view.writable].concat() },
+        entry: options.entry.as_ref().map(|entry| settled.cwd.join(entry)),
+        wanted: settled.watch.clone(),
+        deny: plan.seccomp.deny.clone(),
+        exec: plan.seccomp.exec,
+    });
     let plan = serde_json::to_vec(&plan)
         .map_err(|error| Error::setup("ERR_BUNTIME_PLAN", format!("the plan cannot be written: {error}")))?;
     let plan = sys::sealed_memfd(c"buntime-plan", &plan).map_err(call)?;
@@ -341,6 +406,9 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         stderr,
         notes: view.notes,
         regions: files.policy.regions,
+        kept_away: kept_away(settled),
+        standing: settled.monitors.then(|| MONITORED.into()).into_iter().collect(),
+        watch,
     })
 }
 
@@ -361,6 +429,14 @@ pub fn write_active(options: &Options, settled: &Settled, regions: &[Region]) ->
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
 }
 
+/// The policy of a sandbox that denies nothing.
+fn everything() -> Result<PolicyStack, Error> {
+    let mut stack = PolicyStack::deny_all();
+    let permissions = Permissions { allow_all: true, ..Permissions::default() };
+    stack.push_flags(&permissions, "/").map_err(policies::error)?;
+    Ok(stack)
+}
+
 fn allows_everything(stack: &PolicyStack) -> bool {
     stack.rules().any(|rule| rule.action == Action::Allow && rule.target == Target::Everything)
 }
@@ -375,6 +451,25 @@ pub fn path_of_worker(options: &Options, stack: &PolicyStack) -> OsString {
     given.or_else(of_host).unwrap_or_else(|| WORKER_PATH.into())
 }
 
+/// Those of our variables that the policy denies. What no policy can allow is no news.
+fn kept_away(settled: &Settled) -> HashSet<OsString> {
+    let is_denied = |name: &OsString| {
+        let query = name.to_str().filter(|name| !is_reserved_env(name)).and_then(|name| Query::env(name).ok());
+        query.is_some_and(|query| !settled.in_force.decide(&query).allowed)
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(is_denied).collect()
+}
+
+/// Variables that a `warn` rule lets through, in words: they are seen by being there, so that this is told at the start.
+fn warned_variables(stack: &PolicyStack) -> Vec<String> {
+    let warned = |name: OsString| {
+        let name = name.into_string().ok()?;
+        let decision = Query::env(&name).ok().map(|query| stack.decide(&query))?;
+        (decision.action == Action::Warn).then(|| notify::let_through("env", &name, &decision))
+    };
+    std::env::vars_os().filter_map(|(name, _)| warned(name)).collect()
+}
+
 /// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the
 /// caller gave by value.
 fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Result<Vec<Bytes>, Error> {
@@ -383,10 +478,13 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
     values.extend(constants.map(|(name, value)| (name.into(), value.into())));
     for (name, value) in std::env::vars_os() {
         let allowed = name.to_str().is_some_and(|name| {
+            // A worker that is learned from has the constants that it will have under the policy.
+            let stays = options.learn && constants.iter().any(|(constant, _)| *constant == name);
             !is_reserved_env(name)
+                && !stays
                 && (!options.sandbox_enabled
                     || off(Layer::Environment)
-                    || Query::env(name).is_ok_and(|query| settled.stack.decide(&query).allowed))
+                    || Query::env(name).is_ok_and(|query| settled.in_force.decide(&query).allowed))
         });
         if allowed {
             values.insert(name, value);
@@ -424,13 +522,27 @@ pub fn nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Who the worker is to the kernel. An ordinary caller can only be itself. A root caller's worker is never root: it
+/// Whether this may be seen of the system.
+fn sees(stack: &PolicyStack, name: &str) -> bool {
+    Query::sys(name).is_ok_and(|query| stack.decide(&query).allowed)
+}
+
+/// What `gethostname()` says inside: the host's own name where that may be seen.
+fn hostname(stack: &PolicyStack) -> String {
+    let real =
+        || nix::sys::utsname::uname().ok()?.nodename().to_str().map(str::to_owned).filter(|name| !name.is_empty());
+    sees(stack, "hostname").then(real).flatten().unwrap_or_else(|| "sandbox".to_owned())
+}
+
+/// Who the worker is to the kernel. An ordinary caller can only be itself, under its own number where that may be seen. A root caller's worker is never root: it
 /// gets an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
-fn identity() -> Result<Identity, Error> {
+fn identity(stack: &PolicyStack) -> Result<Identity, Error> {
     let (uid, gid) = sys::effective_ids();
     let inner = Identity::INNER;
     if uid != 0 {
-        return Ok(Identity { outer_uid: uid, outer_gid: gid, inner_uid: inner, inner_gid: inner });
+        let shown = |name, id| if sees(stack, name) { id } else { inner };
+        let (inner_uid, inner_gid) = (shown("uid", uid), shown("gid", gid));
+        return Ok(Identity { outer_uid: uid, outer_gid: gid, inner_uid, inner_gid });
     }
     let draw = |map: &str| {
         let text = std::fs::read_to_string(map)

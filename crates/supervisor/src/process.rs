@@ -103,6 +103,12 @@ pub fn innermost_pid(pid: u32) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
 }
 
+/// The process that a thread belongs to, both as our pid namespace numbers them; `None` where that cannot be read.
+pub fn group_of(thread: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
 /// Memory and processor time of one process, sampled.
 #[derive(Default)]
 pub struct Sampler {

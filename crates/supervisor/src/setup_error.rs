@@ -15,6 +15,7 @@ pub fn from_failure(failure: &Failure) -> Error {
         Step::Privileges => "ERR_BUNTIME_PRIVILEGES",
         Step::Landlock => "ERR_BUNTIME_LANDLOCK",
         Step::Seccomp => "ERR_BUNTIME_SECCOMP",
+        Step::Watch => "ERR_BUNTIME_AUDIT",
         Step::Exec => "ERR_BUNTIME_EXEC",
     };
     let message = format!("the sandbox could not be built: {}", failure.message);
@@ -78,6 +79,14 @@ fn hint(failure: &Failure) -> &'static str {
             "the path changed while the sandbox was built: start again, and leave granted paths alone meanwhile"
         }
         (Step::Landlock, _) => "the kernel takes none or not all of the rules: see landlock(7) and dmesg",
+        (Step::Watch, libc::EBUSY) => {
+            "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the \
+             kernel allows one, and calls cannot be watched without: start outside of it, or without audit, without \
+             `warn` rules and without `sys` rules"
+        }
+        (Step::Watch, _) => {
+            "calls cannot be watched here: start without audit, without `warn` rules and without `sys` rules"
+        }
         (Step::Seccomp, libc::EBUSY) => {
             "what runs this process (a container that intercepts system calls) holds a seccomp listener, of which the \
              kernel allows one: let ptrace be used there (seccomp profile, sysctl kernel.yama.ptrace_scope below 2) \
@@ -120,6 +129,7 @@ mod tests {
             (Step::Privileges, "ERR_BUNTIME_PRIVILEGES"),
             (Step::Landlock, "ERR_BUNTIME_LANDLOCK"),
             (Step::Seccomp, "ERR_BUNTIME_SECCOMP"),
+            (Step::Watch, "ERR_BUNTIME_AUDIT"),
             (Step::Exec, "ERR_BUNTIME_EXEC"),
         ];
         for (step, code) in steps {

@@ -47,10 +47,17 @@ pub fn grants(python: &Python, entry: Option<PathBuf>) -> Vec<Grant> {
 }
 
 /// What a write grant shall not reach: what runs outside the sandbox, and what says what the next run may do.
-pub fn guarded(python: &Python, own: impl Iterator<Item = PathBuf>, decided_by: &[PathBuf]) -> Vec<Guarded> {
+pub fn guarded<'a>(
+    python: &Python,
+    own: impl Iterator<Item = PathBuf>,
+    decided_by: impl Iterator<Item = &'a PathBuf>,
+    records: Option<&PathBuf>,
+) -> Vec<Guarded> {
     let guard = |why: &'static str| move |path: PathBuf| Guarded { path, why };
     let programs = python.guarded().chain(own).map(guard("is run outside the sandbox"));
-    programs.chain(decided_by.iter().cloned().map(guard("decides what a sandbox may do"))).collect()
+    let decisive = decided_by.cloned().map(guard("decides what a sandbox may do"));
+    let records = records.cloned().map(guard("records what a sandbox does"));
+    programs.chain(decisive).chain(records).collect()
 }
 
 impl FileTree {

@@ -120,6 +120,19 @@ fn exec_is_denied_without_a_listener_too() {
 }
 
 #[test]
+fn calls_cannot_be_watched_beside_another_listener_which_is_an_error() {
+    isolated("calls_cannot_be_watched_beside_another_listener_which_is_an_error", || {
+        let _listener = listen_for(libc::SYS_acct);
+        let log = Some("/nonexistent/log".into());
+        let error = run(Options { audit_log: log, ..Options::default() }, "1").map(|(text, _)| text);
+        let error = error.expect_err("nobody would see a call");
+        assert_eq!(error.code, "ERR_BUNTIME_AUDIT", "{error}");
+        assert!(error.message.contains("EBUSY"), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("without audit")));
+    });
+}
+
+#[test]
 fn a_listener_that_is_asked_about_execve_leaves_no_gate_and_is_an_error() {
     isolated("a_listener_that_is_asked_about_execve_leaves_no_gate_and_is_an_error", || {
         let listener = listen_for(libc::SYS_execve);

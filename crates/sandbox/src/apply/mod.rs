@@ -9,6 +9,7 @@ mod gate;
 mod idmap;
 mod init;
 mod landlock;
+mod listener;
 mod mounts;
 mod overlays;
 
@@ -21,7 +22,7 @@ use std::time::Instant;
 use self::gate::{Gate, Installed};
 use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
 use crate::mutation::{self, Layer, off};
-use crate::plan::{Identity, Plan, Worker};
+use crate::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
 use crate::seccomp;
 use crate::sys::{self, Fork, Status, SysError};
 
@@ -176,14 +177,24 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // is the worker's alone.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
-    let denied = seccomp::refusing(&plan.seccomp.deny).map_err(of_filter)?;
+    // is the worker's alone. Where calls are watched, the gate and the worker's list are parts of the listener's filter.
+    let SeccompPlan { deny, exec, watch } = &plan.seccomp;
+    let watched = !watch.is_empty();
+    let unwatched: Vec<String> = deny.iter().filter(|name| !watch.contains(name)).cloned().collect();
+    let denied = seccomp::refusing(&unwatched).map_err(of_filter)?;
     let list = seccomp::list().map_err(of_filter)?;
-    let Installed { gate, list: inherited } = gate::install(helper, plan.seccomp.exec, denied.is_none())?;
-    let worker_filters = denied.as_deref().into_iter().chain((!inherited).then_some(&*list)).collect();
+    let own_gate = if watched { ExecGate::Open } else { *exec };
+    let Installed { gate, list: inherited } = gate::install(helper, own_gate, denied.is_none() && !watched)?;
+    let worker_list = (!inherited && !watched).then_some(&*list);
+    let worker_filters = OwnFilters {
+        loaded: denied.as_deref().into_iter().chain(worker_list).collect(),
+        watch: watched.then_some((helper, watch)),
+    };
 
     // The worker.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let built = Built { landlock_abi, exec_gate: gate != Gate::Open, notes, micros };
+    let exec_gate = gate != Gate::Open || watched && *exec == ExecGate::WorkerOnly;
+    let built = Built { landlock_abi, exec_gate, notes, micros };
     helper.send(&FromHelper::Built(built)).map_err(sending(Step::Exec, "Built"))?;
     match sys::clone_process(0).during(Step::Exec)? {
         Fork::Child => exec_worker(&plan.worker, &fds, Some(worker_filters), gate, tell_exec_failed),
@@ -293,26 +304,42 @@ fn forbid_more_namespaces(limit: Option<OwnedFd>) -> Result<()> {
     limit.map_or(Ok(()), |limit| sys::write_all(limit.as_fd(), b"0", "max_user_namespaces")).during(Step::Privileges)
 }
 
-/// The filters that a worker loads itself; `None` for one without a sandbox.
-type OwnFilters<'a> = Option<Vec<&'a [sys::Instruction]>>;
+/// The filters that a worker loads itself.
+struct OwnFilters<'a> {
+    loaded: Vec<&'a [sys::Instruction]>,
+    /// The calls that the supervisor is asked about, by a filter that has the list in it.
+    watch: Option<(&'a HelperEnd, &'a [String])>,
+}
 
 /// The worker's last steps: its descriptors, its directory, its filters, its one `execve`. Whatever fails is told
 /// through the pipe; the pipe's end without a word means success.
-fn exec_worker(worker: &Worker, fds: &LaunchFds, filters: OwnFilters<'_>, gate: Gate, tell: OwnedFd) -> ! {
+///
+/// `filters` is `None` for a worker without a sandbox.
+fn exec_worker(worker: &Worker, fds: &LaunchFds, filters: Option<OwnFilters<'_>>, gate: Gate, tell: OwnedFd) -> ! {
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
-    let (tell, failure) = match sys::arrange_descriptors(&borrowed, tell) {
-        Ok(tell) => {
-            let Err(failure) = try_exec(worker, filters, gate);
-            (tell, failure)
+    // While the socket to the supervisor is still there.
+    let watching = match &filters {
+        Some(OwnFilters { loaded, watch: Some((helper, watch)) }) => {
+            loaded.iter().try_for_each(|filter| load_filter(filter)).and_then(|()| listener::install(helper, watch))
         }
-        Err((error, tell)) => (tell, Failure::of(Step::Exec, &error)),
+        _ => Ok(()),
+    };
+    let (tell, failure) = match watching {
+        Err(failure) => (tell, failure),
+        Ok(()) => match sys::arrange_descriptors(&borrowed, tell) {
+            Ok(tell) => {
+                let Err(failure) = try_exec(worker, filters.as_ref(), gate);
+                (tell, failure)
+            }
+            Err((error, tell)) => (tell, Failure::of(Step::Exec, &error)),
+        },
     };
     // When this fails too, PID 1 sees the worker exit with 127.
     let _ = sys::write_all(tell.as_fd(), &serde_json::to_vec(&failure).unwrap_or_default(), "pipe");
     sys::exit_now(127)
 }
 
-fn try_exec(worker: &Worker, filters: OwnFilters<'_>, gate: Gate) -> Result<Infallible> {
+fn try_exec(worker: &Worker, filters: Option<&OwnFilters<'_>>, gate: Gate) -> Result<Infallible> {
     let step = Step::Exec;
     let c = |bytes: &crate::Bytes| {
         let error = || SysError { call: "execve", arguments: format!("{bytes:?}"), errno: libc::EINVAL };
@@ -330,7 +357,8 @@ fn try_exec(worker: &Worker, filters: OwnFilters<'_>, gate: Gate) -> Result<Infa
         gate::be_traced()?;
     }
     match filters {
-        Some(filters) => filters.into_iter().try_for_each(load_filter)?,
+        Some(OwnFilters { watch: Some(_), .. }) => {}
+        Some(OwnFilters { loaded, .. }) => loaded.iter().try_for_each(|filter| load_filter(filter))?,
         None => sys::die_with_parent().during(step)?,
     }
     Err(Failure::of(step, &sys::execute(&program, &argv, &env)))

@@ -67,6 +67,17 @@ struct Condition {
     test: Test,
 }
 
+#[cfg_attr(not(test), allow(dead_code, reason = "not for the build script"))]
+impl Condition {
+    fn holds(&self, arguments: &[u64; 6]) -> bool {
+        let value = arguments[usize::from(self.argument)] as u32;
+        match &self.test {
+            Test::In(values) => values.contains(&value),
+            Test::AnyBit(mask) => value & mask != 0,
+        }
+    }
+}
+
 /// `VERDICT if CONDITION and …`; holds always without conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Clause {
@@ -98,18 +109,40 @@ pub fn refused() -> Result<Vec<u32>, String> {
     Ok(numbers)
 }
 
-/// The filter of the list; with `exec`, that is the answer to each `execve`. An error is one in the list.
-pub fn compile(exec: Option<u32>) -> Result<Vec<Instruction>, String> {
-    let bodies = parse_list(LIST)?.iter().map(Entry::body).collect::<Result<Vec<_>, _>>()?;
-    Ok(assemble(
-        bodies
-            .into_iter()
-            .map(|(number, body)| match exec {
-                Some(answer) if number == libc::SYS_execve as u32 => (number, vec![step(RETURN, answer, 0, 0)]),
-                _ => (number, body),
-            })
-            .collect(),
-    ))
+/// The filter of the list, in which each of the calls `asked` has this one answer. An error is one in the list.
+pub fn compile(asked: &[u32], answer: u32) -> Result<Vec<Instruction>, String> {
+    let mut bodies = parse_list(LIST)?
+        .iter()
+        .filter(|entry| !asked.contains(&entry.number))
+        .map(Entry::body)
+        .collect::<Result<Vec<_>, _>>()?;
+    bodies.extend(asked.iter().map(|number| (*number, vec![step(RETURN, answer, 0, 0)])));
+    Ok(assemble(bodies))
+}
+
+/// The list, to be asked about single calls.
+#[cfg_attr(not(test), allow(dead_code, reason = "not for the build script"))]
+pub struct List(Vec<Entry>);
+
+#[cfg_attr(not(test), allow(dead_code, reason = "not for the build script"))]
+impl List {
+    /// That of the filters.
+    pub fn built_in() -> Result<Self, String> {
+        parse_list(LIST).map(Self)
+    }
+
+    /// With which errno the list refuses a call; `None` where it does not.
+    pub fn refusal(&self, number: u32, arguments: &[u64; 6]) -> Option<i32> {
+        let Some(entry) = self.0.iter().find(|entry| entry.number == number) else {
+            return Some(libc::ENOSYS);
+        };
+        // The last clause holds always.
+        let clause = entry.clauses.iter().find(|clause| clause.conditions.iter().all(|one| one.holds(arguments)))?;
+        match clause.verdict {
+            Verdict::Allow => None,
+            Verdict::Errno(errno) => Some(errno),
+        }
+    }
 }
 
 fn parse_list(text: &str) -> Result<Vec<Entry>, String> {
@@ -354,42 +387,33 @@ pub mod tests {
     }
 
     /// What the list says of a call, read clause by clause.
-    fn expected(entries: &[Entry], number: u32, arguments: [u64; 6]) -> u32 {
-        let Some(entry) = entries.iter().find(|entry| entry.number == number) else {
-            return RET_ERRNO | libc::ENOSYS as u32;
-        };
-        let holds = |condition: &Condition| {
-            let value = arguments[usize::from(condition.argument)] as u32;
-            match &condition.test {
-                Test::In(values) => values.contains(&value),
-                Test::AnyBit(mask) => value & mask != 0,
-            }
-        };
-        let clause = entry.clauses.iter().find(|clause| clause.conditions.iter().all(holds)).unwrap();
-        clause.verdict.action()
+    fn expected(list: &List, number: u32, arguments: [u64; 6]) -> u32 {
+        list.refusal(number, &arguments).map_or(Verdict::Allow, Verdict::Errno).action()
     }
 
     fn program() -> Vec<Instruction> {
-        compile(None).unwrap()
+        compile(&[], RET_USER_NOTIF).unwrap()
     }
 
     #[test]
     fn every_number_does_what_the_list_says() {
-        let (program, entries) = (program(), parse_list(LIST).unwrap());
+        let (program, list) = (program(), List::built_in().unwrap());
         assert!(program.len() < 500, "{} instructions", program.len());
         for number in (0..1200).chain([X32_BIT - 1, X32_BIT, X32_BIT + 1, X32_BIT + 59, u32::MAX]) {
-            assert_eq!(run(&program, AUDIT_ARCH, number, [0; 6]), expected(&entries, number, [0; 6]), "{number}");
+            assert_eq!(run(&program, AUDIT_ARCH, number, [0; 6]), expected(&list, number, [0; 6]), "{number}");
         }
     }
 
     #[test]
-    fn with_an_answer_to_execve_all_else_is_the_same() {
-        const ANSWER: u32 = 0x7fc0_0000;
-        let (plain, asking) = (program(), compile(Some(ANSWER)).unwrap());
+    fn calls_that_are_asked_about_have_one_answer_and_all_else_is_the_same() {
+        let number = |name: &str| Sysno::from_str(name).unwrap().id() as u32;
+        // Let through, refused by its arguments, refused, and not on the list.
+        let asked = ["execve", "clone", "ptrace", "memfd_create"].map(number);
+        let (plain, asking) = (program(), compile(&asked, RET_USER_NOTIF).unwrap());
         for number in 0..1200 {
             let verdict = run(&asking, AUDIT_ARCH, number, [0; 6]);
             let expected = run(&plain, AUDIT_ARCH, number, [0; 6]);
-            assert_eq!(verdict, if number == libc::SYS_execve as u32 { ANSWER } else { expected }, "{number}");
+            assert_eq!(verdict, if asked.contains(&number) { RET_USER_NOTIF } else { expected }, "{number}");
         }
     }
 
@@ -470,9 +494,9 @@ pub mod tests {
             arguments in any::<[u64; 6]>(),
             small in any::<[u8; 6]>(),
         ) {
-            let (program, entries) = (program(), parse_list(LIST).unwrap());
+            let (program, list) = (program(), List::built_in().unwrap());
             for arguments in [arguments, small.map(u64::from)] {
-                prop_assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected(&entries, number, arguments));
+                prop_assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected(&list, number, arguments));
             }
         }
     }

@@ -7,10 +7,10 @@ use std::str::FromStr;
 
 use syscalls::Sysno;
 
-pub use self::compile::Instruction;
 use self::compile::{
     ARCH, AUDIT_ARCH, JUMP_EQUAL, LOAD_WORD, NUMBER, RET_ALLOW, RET_KILL_PROCESS, RET_USER_NOTIF, RETURN, Verdict, step,
 };
+pub use self::compile::{Instruction, List};
 
 // `PLAIN` and `ASKING: Option<&[Instruction]>`, the list's filter without and with the exec gate in it, and
 // `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that they
@@ -22,20 +22,43 @@ const RET_TRACE: u32 = 0x7ff0_0000;
 
 /// The filter of the list.
 pub fn list() -> Result<Cow<'static, [Instruction]>, String> {
-    built_in(PLAIN, None)
+    built_in(PLAIN, &[])
 }
 
 /// The filter of the list with the exec gate in it: every `execve` asks the holder of the filter's listener. Loading is
 /// the dearest step of all, and one filter is loaded sooner than two.
 pub fn list_and_gate() -> Result<Cow<'static, [Instruction]>, String> {
-    built_in(ASKING, Some(RET_USER_NOTIF))
+    built_in(ASKING, &[libc::SYS_execve as u32])
 }
 
-fn built_in(built: Option<&'static [Instruction]>, exec: Option<u32>) -> Result<Cow<'static, [Instruction]>, String> {
+fn built_in(built: Option<&'static [Instruction]>, asked: &[u32]) -> Result<Cow<'static, [Instruction]>, String> {
     match built {
         Some(program) => Ok(program.into()),
-        None => compile::compile(exec).map(Cow::Owned),
+        None => compile::compile(asked, RET_USER_NOTIF).map(Cow::Owned),
     }
+}
+
+/// The filter of the list where the holder of the filter's listener is asked about every `execve` and about each of
+/// these calls, whatever the list says of them: that is for the holder to say, by [`List::refusal`].
+pub fn list_and_watch(names: &[String]) -> Result<Vec<Instruction>, String> {
+    let mut asked = vec![libc::SYS_execve as u32];
+    for name in names {
+        let number = number(name)?;
+        if !asked.contains(&number) {
+            asked.push(number);
+        }
+    }
+    compile::compile(&asked, RET_USER_NOTIF)
+}
+
+/// The number of a system call.
+pub fn number(name: &str) -> Result<u32, String> {
+    Sysno::from_str(name).map(|call| call.id() as u32).map_err(|()| format!("no such system call: {name:?}"))
+}
+
+/// The name of a system call, where it has one.
+pub fn name(number: u32) -> Option<&'static str> {
+    Sysno::new(number as usize).map(|call| call.name())
 }
 
 /// The filter that refuses these calls and lets all else pass to the filter behind it; `None` where the list refuses them
@@ -51,7 +74,7 @@ pub fn refusing(names: &[String]) -> Result<Option<Vec<Instruction>>, String> {
     ];
     let nothing = program.len();
     for name in names {
-        let call = Sysno::from_str(name).map_err(|()| format!("no such system call: {name:?}"))?.id() as u32;
+        let call = number(name)?;
         if REFUSED.binary_search(&call).is_err() {
             program.extend([step(JUMP_EQUAL, call, 0, 1), refuse]);
         }
@@ -100,19 +123,36 @@ mod tests {
     #[test]
     fn what_the_build_compiled_is_what_is_compiled_now() {
         assert!(PLAIN.is_some() && ASKING.is_some(), "tests run where they were built");
-        assert_eq!(list().unwrap(), compile::compile(None).unwrap());
-        assert_eq!(list_and_gate().unwrap(), compile::compile(Some(RET_USER_NOTIF)).unwrap());
+        assert_eq!(list().unwrap(), compile::compile(&[], RET_USER_NOTIF).unwrap());
+        assert_eq!(list_and_gate().unwrap(), compile::compile(&[libc::SYS_execve as u32], RET_USER_NOTIF).unwrap());
         assert_eq!(REFUSED, compile::refused().unwrap());
     }
 
     #[test]
     fn a_policy_denies_more() {
         let program = refusing(&["ptrace".into(), "socketpair".into(), "execveat".into()]).unwrap().unwrap();
-        let call = |name: &str| run(&program, AUDIT_ARCH, Sysno::from_str(name).unwrap().id() as u32, [0; 6]);
+        let call = |name: &str| run(&program, AUDIT_ARCH, number(name).unwrap(), [0; 6]);
         assert_eq!(call("socketpair"), RET_ERRNO | libc::EPERM as u32);
         assert_eq!(call("execveat"), RET_ERRNO | libc::EPERM as u32);
         assert_eq!(call("read"), RET_ALLOW);
         assert!(refusing(&["opeat".into()]).unwrap_err().contains("opeat"));
+    }
+
+    #[test]
+    fn calls_that_are_watched_ask_and_so_does_execve() {
+        let program = list_and_watch(&["openat".into(), "ptrace".into(), "openat".into()]).unwrap();
+        let call = |name: &str| run(&program, AUDIT_ARCH, number(name).unwrap(), [0; 6]);
+        for asking in ["openat", "ptrace", "execve"] {
+            assert_eq!(call(asking), RET_USER_NOTIF, "{asking}");
+        }
+        assert_eq!(call("read"), RET_ALLOW);
+        assert_eq!(call("mount"), RET_ERRNO | libc::EPERM as u32);
+        assert!(list_and_watch(&["opeat".into()]).unwrap_err().contains("opeat"));
+        let list = List::built_in().unwrap();
+        assert_eq!(list.refusal(number("ptrace").unwrap(), &[0; 6]), Some(libc::EPERM));
+        assert_eq!(list.refusal(number("openat").unwrap(), &[0; 6]), None);
+        assert_eq!(list.refusal(number("openat").unwrap(), &[0, 0, 0o101, 0o4755, 0, 0]), Some(libc::EPERM));
+        assert_eq!(list.refusal(number("memfd_create").unwrap(), &[0; 6]), Some(libc::ENOSYS));
     }
 
     #[test]
