@@ -1,5 +1,6 @@
 //! Which libraries a program needs to start, found by the loader's own rules (ld.so(8)).
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -22,16 +23,14 @@ pub struct Closure {
 }
 
 /// Looks closures up, and reads each file once.
+#[derive(Default)]
 pub struct Loader {
-    cache: Vec<u8>,
+    /// The loader's own cache, once it is needed.
+    cache: OnceCell<Vec<u8>>,
     read: HashMap<PathBuf, Option<Rc<Elf>>>,
 }
 
 impl Loader {
-    pub fn new() -> Self {
-        Self { cache: std::fs::read("/etc/ld.so.cache").unwrap_or_default(), read: HashMap::new() }
-    }
-
     /// Of what is no ELF file, nothing is needed.
     pub fn closure(&mut self, program: &Path) -> Closure {
         let Some(first) = self.elf(program) else { return Closure::default() };
@@ -60,9 +59,10 @@ impl Loader {
         let candidates: Vec<PathBuf> = if name.contains('/') {
             vec![PathBuf::from(name)]
         } else {
+            let cache = self.cache.get_or_init(|| std::fs::read("/etc/ld.so.cache").unwrap_or_default());
             let listed = dirs.iter().map(|dir| dir.join(name));
             let last = DEFAULT_DIRS.iter().map(|dir| Path::new(dir).join(name));
-            listed.chain(elf::cached(&self.cache, name)).chain(last).collect()
+            listed.chain(elf::cached(cache, name)).chain(last).collect()
         };
         candidates.into_iter().filter(|path| path.is_absolute()).find_map(|path| {
             let elf = self.elf(&path)?;
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_program_names_its_loader_and_libraries() {
-        let closure = Loader::new().closure(Path::new("/bin/echo"));
+        let closure = Loader::default().closure(Path::new("/bin/echo"));
         assert!(closure.loader.is_some_and(|loader| loader.exists()));
         let is_libc = |path: &PathBuf| path.file_name().is_some_and(|name| name == "libc.so.6");
         assert!(closure.libraries.iter().any(is_libc), "{:?}", closure.libraries);
-        assert_eq!(Loader::new().closure(Path::new("/etc/passwd")), Closure::default());
+        assert_eq!(Loader::default().closure(Path::new("/etc/passwd")), Closure::default());
     }
 }

@@ -4,6 +4,7 @@
 //! A mount is the means: what may be neither started nor loaded lies on one that is `noexec`. Landlock then tells the
 //! programs from the libraries.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -40,18 +41,23 @@ const SYSTEM: [&str; 12] = [
 pub struct Code<'a> {
     policies: &'a Policies<'a>,
     pub programs: Programs,
-    runtime: Runtime,
+    python: Option<&'a Python>,
+    /// Worked out when it is asked for: a start without rules of this kind is to take no longer.
+    runtime: OnceCell<Runtime>,
     system: Vec<PathBuf>,
 }
 
 impl<'a> Code<'a> {
     /// Looks up what the rules name. `python`: where it has been asked before, what it needs is known.
-    pub fn find(policies: &'a Policies<'a>, python: Option<&Python>) -> Result<Self, Error> {
+    pub fn find(policies: &'a Policies<'a>, python: Option<&'a Python>) -> Result<Self, Error> {
         let programs = Programs::find(policies)?;
         let wide = policies.all_programs() || policies.all_libraries();
         let system = SYSTEM.iter().filter(|_| wide).filter_map(|dir| Path::new(dir).canonicalize().ok()).collect();
-        let runtime = python.map(Runtime::of).unwrap_or_default();
-        Ok(Self { policies, programs, runtime, system })
+        Ok(Self { policies, programs, python, runtime: OnceCell::new(), system })
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.get_or_init(|| self.python.map(Runtime::of).unwrap_or_default())
     }
 
     /// Whether anything but the worker itself can be executed.
@@ -61,14 +67,17 @@ impl<'a> Code<'a> {
 
     /// By their real paths, the programs of a list, and what can be run besides.
     pub fn programs(&self) -> impl Iterator<Item = &Path> {
-        let own = self.runtime.executed.iter().filter(|_| self.runs_programs());
-        self.programs.allowed.keys().chain(own).map(PathBuf::as_path)
+        let own = self.runs_programs().then(|| &self.runtime().executed);
+        self.programs.allowed.keys().chain(own.into_iter().flatten()).map(PathBuf::as_path)
     }
 
     /// The interpreter has to be executed once, and then it can be again: that is said, and a policy that says otherwise
     /// is refused.
     pub fn check(&self) -> Result<(), Error> {
-        for file in self.runtime.executed.iter().filter(|_| self.runs_programs()) {
+        if !self.runs_programs() {
+            return Ok(());
+        }
+        for file in &self.runtime().executed {
             let by_rule = || file.to_str().map(|text| self.ask(Query::run(text)));
             let decision = self.programs.denied.get(file).cloned().or_else(by_rule);
             if let Some(Decision { allowed: false, rule: Some(rule), source, .. }) = decision {
@@ -119,7 +128,7 @@ impl<'a> Code<'a> {
         if let Some(decision) = self.programs.allowed.get(path) {
             return decision.clone();
         }
-        if self.runs_programs() && self.runtime.executed.contains(path) {
+        if self.runs_programs() && self.runtime().executed.contains(path) {
             return by_runtime("the worker's own interpreter");
         }
         if let Some(decision) = self.programs.denied.get(path) {
@@ -140,7 +149,7 @@ impl<'a> Code<'a> {
     pub fn may_load(&self, path: &Path) -> Decision {
         let Some(text) = path.to_str() else { return nothing_said() };
         let is_below = |dirs: &BTreeSet<PathBuf>| dirs.iter().any(|dir| path.starts_with(dir));
-        if self.runtime.files.contains(path) || is_below(&self.runtime.stdlib) {
+        if self.runtime().files.contains(path) || is_below(&self.runtime().stdlib) {
             return by_runtime("what the interpreter needs");
         }
         if self.programs.closure.contains(path) {
@@ -157,7 +166,7 @@ impl<'a> Code<'a> {
         if self.is_program(path) {
             return self.may_run(path);
         }
-        if is_below(&self.runtime.libraries) {
+        if is_below(&self.runtime().libraries) {
             return by_runtime("what the interpreter may load");
         }
         if !load.allowed {
@@ -222,12 +231,12 @@ impl<'a> Code<'a> {
         for (path, bind) in &mut mounts.binds {
             bind.exec = self.is_code(path) && (!bind.writable || self.policies.everything());
         }
-        self.runtime.stdlib.iter().for_each(|dir| mounts.split(dir, true));
+        self.runtime().stdlib.iter().for_each(|dir| mounts.split(dir, true));
         // `ld.so FILE` runs whatever may be mapped as code. Where every program may be run, it runs nothing more.
         let mut covered = Vec::new();
         if self.runs_programs() && !self.policies.all_programs() {
             for dir in mounts.code_dirs() {
-                if self.runtime.holds(&dir) {
+                if self.runtime().holds(&dir) {
                     let found = Libraries::below(&dir)?;
                     mounts.narrow(&dir, found.code.iter().filter(|place| self.is_code(place)));
                     covered.extend(found.programs.iter().cloned());
@@ -239,7 +248,7 @@ impl<'a> Code<'a> {
         }
         // Every place where another answer may begin.
         let mut points: BTreeSet<&Path> = BTreeSet::new();
-        points.extend(self.programs.closure.iter().chain(&self.runtime.files).map(PathBuf::as_path));
+        points.extend(self.programs.closure.iter().chain(&self.runtime().files).map(PathBuf::as_path));
         points.extend(self.programs.allowed.keys().chain(self.programs.denied.keys()).map(PathBuf::as_path));
         let libraries = self.libraries()?.into_iter().filter_map(|(path, _)| path.canonicalize().ok());
         let others: BTreeSet<PathBuf> = libraries.chain(self.names_denied_everywhere(&mounts)?).collect();

@@ -85,8 +85,13 @@ impl Programs {
     pub fn find(policies: &Policies<'_>) -> Result<Self, Error> {
         let named = |rule: &&Rule| matches!(rule.target, Target::Exec { .. });
         let rules: Vec<&Rule> = policies.written.all_rules().map(|(_, rule)| rule).filter(named).collect();
-        let mut search =
-            Search { policies, programs: Self::default(), loader: Loader::new(), needed: BTreeSet::new(), copied: 0 };
+        let mut search = Search {
+            policies,
+            programs: Self::default(),
+            loader: Loader::default(),
+            needed: BTreeSet::new(),
+            copied: 0,
+        };
         // The denials first: each takes a file off the list, by whatever name it is on it.
         for rule in rules.iter().filter(|rule| rule.action == Action::Deny) {
             search.deny(rule)?;
