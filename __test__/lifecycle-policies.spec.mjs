@@ -159,12 +159,33 @@ test("the files of the policy in force follow it", timeout, async () => {
   await recorder.supervisor.stop();
 });
 
+test("a worker cannot lead the file of the next policy astray", timeout, async () => {
+  const { directory } = place();
+  const elsewhere = temporaryDirectory();
+  const state = path.join(directory, "state");
+  const activePolicyPath = path.join(state, "active.json");
+  mkdirSync(state, { mode: 0o777 });
+  const recorder = await started({ activePolicyPath });
+  await recorder.supervisor.applyPolicySet({ policies: [writes(directory)] });
+  const swap = `import os\nos.rename(${JSON.stringify(state)}, ${JSON.stringify(`${state}.away`)})\nos.symlink(${JSON.stringify(elsewhere)}, ${JSON.stringify(state)})\nprint("swapped")`;
+  assert.equal(await says(recorder, swap), "swapped\n");
+  // The next sandbox could not have made that link: it is the old one that counts.
+  await assert.rejects(recorder.supervisor.applyPolicySet({ policies: [] }), (error) => {
+    assert.equal(error.code, "ERR_BUNTIME_ACTIVE_POLICY");
+    assert.match(error.message, /symlink/);
+    return true;
+  });
+  assert.equal(existsSync(path.join(elsewhere, "active.json")), false);
+  await recorder.supervisor.stop();
+  // The control: what nobody in a sandbox could have made is followed.
+  const caller = await started({ activePolicyPath });
+  await caller.supervisor.applyPolicySet({ policies: [] });
+  assert.equal(existsSync(path.join(elsewhere, "active.json")), true);
+  await caller.supervisor.stop();
+});
+
 test("a variable that the next policy does not allow is nowhere in the memory of the next worker", timeout, async () => {
-  process.env.LIFECYCLE_TOKEN = "secret-of-the-host";
-  try {
-    const recorder = await started();
-    const allows = (name) => ({ policies: [{ version: 1, env: { rules: [{ action: "allow", name }] } }] });
-    const finds = `
+  const finds = `
 import os, re
 memory = os.open("/proc/self/mem", os.O_RDONLY)
 found = False
@@ -173,14 +194,22 @@ for start, end in re.findall(r"^(\\w+)-(\\w+) r", open("/proc/self/maps").read()
     except (OSError, OverflowError): pass
 print(found)
 `;
-    await recorder.supervisor.applyPolicySet(allows("LIFECYCLE_TOKEN"));
-    assert.equal(await says(recorder, finds), "True\n", "the control: it is found where it is allowed");
-    await recorder.supervisor.applyPolicySet(allows("LIFECYCLE_OTHER"));
-    assert.equal(await says(recorder, finds), "False\n");
-    await recorder.supervisor.stop();
-  } finally {
-    delete process.env.LIFECYCLE_TOKEN;
-  }
+  // A process of its own: Bun keeps what a program sets in process.env to itself.
+  const host = spawnHost(
+    `
+    const supervisor = new Supervisor();
+    supervisor.onEvent((event) => event.type === "output" && console.log(event.data.trim()));
+    await supervisor.start();
+    for (const name of ["TOKEN", "OTHER"]) {
+      await supervisor.applyPolicySet({ policies: [{ version: 1, env: { rules: [{ action: "allow", name }] } }] });
+      supervisor.sendCode(${JSON.stringify(finds)});
+    }
+    await supervisor.stop({ graceMs: 30_000 });
+  `,
+    { env: { ...process.env, TOKEN: "secret-of-the-host" } },
+  );
+  const { stdout, stderr } = await host.ended;
+  assert.equal(stdout, "True\nFalse\n", `found where it is allowed, as a control, and not where it is not: ${stderr}`);
 });
 
 test("nothing of the old sandbox is left when the new policy holds", timeout, async () => {
