@@ -434,13 +434,16 @@ async fn a_restart_ends_what_does_not_end_and_leaves_the_rest_to_the_next_worker
     for number in 0..50 {
         supervisor.run(Run::Code(format!("print({number})"))).expect("run");
     }
+    // Of this one the first parts are in the ring, and no more.
+    supervisor.run(Run::Code(format!("print(len('{}'))", "x".repeat(3_000_000)))).expect("run");
     supervisor.restart_worker().await.expect("restarted");
     let end = seen.end(1);
     assert_eq!((end.exit_code, end.outcome), (Some(137), Some(Outcome::Cancelled)), "{end:?}");
-    assert_eq!(seen.end(51).exit_code, Some(0));
+    assert_eq!(seen.end(52).exit_code, Some(0));
     supervisor.stop(Some(Duration::from_secs(2))).await;
-    assert_eq!(seen.output().lines().collect::<Vec<_>>(), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
-    assert_eq!(seen.phases(Phase::ExecEnd), 51, "each ends once");
+    let expected: Vec<_> = (0..50).chain([3_000_000]).map(|n| n.to_string()).collect();
+    assert_eq!(seen.output().lines().collect::<Vec<_>>(), expected);
+    assert_eq!(seen.phases(Phase::ExecEnd), 52, "each ends once");
     assert_eq!((seen.phases(Phase::Restarting), seen.phases(Phase::Stopped)), (1, 1));
 }
 
