@@ -227,6 +227,31 @@ while True:
   assert.equal(statSync(ticks).size, size);
 });
 
+test("another sandbox begins a record of its own", timeout, async () => {
+  const recorder = new Recorder({ policyPath: policyFile(["openat"]) });
+  await recorder.supervisor.start();
+  recorder.supervisor.sendCode(`${LIBC}\nlook(b"/first")`);
+  await recorder.untilState("exec_end");
+  await recorder.supervisor.restartWorker();
+  const audit = { enabled: true, events: ["openat", "connect"] };
+  await recorder.supervisor.applyPolicySet({ policies: [{ version: 1, audit }] });
+  const ends = recorder.states().filter((state) => state.worker === "exec_end").length;
+  recorder.supervisor.sendCode(`${LIBC}\nlook(b"/last")`);
+  await eventually(() => recorder.states().filter((state) => state.worker === "exec_end").length > ends, "the end");
+  await recorder.supervisor.stop();
+  const told = recorder.events.filter((event) => ["audit-enabled", "audit-reset"].includes(event.type)).map(({ type, data }) => [type, data]);
+  assert.deepEqual(told, [
+    ["audit-enabled", ["openat"]],
+    ["audit-reset", undefined],
+    ["audit-enabled", ["openat"]],
+    ["audit-reset", undefined],
+    ["audit-enabled", ["openat", "connect"]],
+  ]);
+  const resets = recorder.events.map((event) => event.type).lastIndexOf("audit-reset");
+  const at = (target) => recorder.events.findIndex((event) => event.type === "audit-events" && event.data.some((one) => one.target === target));
+  assert.ok(at("/first") !== -1 && at("/first") < resets && at("/last") > resets);
+});
+
 test("nothing is recorded unless that was asked for", timeout, async () => {
   const { recorder } = await execute("1");
   await recorder.supervisor.stop();

@@ -113,6 +113,23 @@ test("a script with numpy", timeout, (t) => {
   assert.match(stderr, /the same run passes under/);
 });
 
+test("a script that runs git", timeout, (t) => {
+  const git = (...args) => spawnSync("git", ["-c", "user.name=x", "-c", "user.email=x@example.org", ...args], { encoding: "utf8" });
+  const directory = project({
+    "main.py": "import subprocess\nprint(subprocess.run(['git', '-C', 'repository', 'log', '--format=%s'], capture_output=True, text=True).stdout)\n",
+  });
+  const repository = path.join(directory, "repository");
+  if (git("init", "-q", repository).status !== 0) return t.skip("there is no git");
+  git("-C", repository, "commit", "-q", "--allow-empty", "-m", "the first");
+  spawnSync("chmod", ["-R", "go+rX", repository]);
+  const { status, stdout, stderr, policy } = learn(directory, ["main.py"]);
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, "the first\n\n");
+  assert.ok(allowed(policy, "exec").some((program) => program.endsWith("/git")));
+  assert.ok(allowed(policy, "fs", "read_file").some((place) => place.startsWith(repository)));
+  assert.match(stderr, /the same run passes under/);
+});
+
 test("a run that fails is learned too, and an old policy is not replaced unless that is asked for", timeout, () => {
   const directory = project({ "main.py": "import sys, json\nsys.exit(7)\n" });
   assert.equal(learn(directory, ["main.py"]).status, 7);

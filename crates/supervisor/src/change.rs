@@ -146,6 +146,9 @@ impl Done {
     /// The events that come before those of the next sandbox; snapshots show the same.
     pub fn news(&self, core: &Core) -> Vec<Event> {
         let mut news = vec![Event::State(WorkerState::new(Phase::Restarting))];
+        if self.settled.records_calls() {
+            news.push(Event::AuditReset);
+        }
         if self.applies {
             let policy = self.settled.stack.normalized();
             let snapshot = &mut core.shared().snapshot;

@@ -64,6 +64,13 @@ pub struct Settled {
     policy_files: Vec<PathBuf>,
 }
 
+impl Settled {
+    /// Whether system calls are recorded.
+    pub fn records_calls(&self) -> bool {
+        self.watch.records()
+    }
+}
+
 /// Everything that a started sandbox gave the host to hold.
 pub struct Launched {
     pub child: StartedHelper,

@@ -101,6 +101,11 @@ impl Wanted {
         Self { learn: true, ..Self::default() }
     }
 
+    /// Whether there are calls that are recorded.
+    pub fn records(&self) -> bool {
+        !self.audit.is_empty()
+    }
+
     /// The calls that the listener is to be asked about.
     pub fn calls(&self) -> Vec<String> {
         let mut calls = self.audit.clone();
