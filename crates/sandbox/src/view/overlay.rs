@@ -34,9 +34,8 @@ impl Builder {
             };
             if tree.nearest(directory).is_some_and(|nearest| nearest.writable) {
                 return refused(format!(
-                    "{rule}: {} does not exist, and {lost} is allowed where the worker may make it; a name that does \
-                     not exist cannot be denied there: create it first, deny its directory, or grant the directories \
-                     beside it",
+                    "{rule}: {} does not exist, and the worker may make it; a name that does not exist can only be \
+                     denied where it may not: create it first, deny its directory, or grant the directories beside it",
                     path.display(),
                 ));
             }
