@@ -136,13 +136,21 @@ impl<'a> Code<'a> {
         }
         let run = self.ask(Query::run(text));
         if !run.allowed {
-            return run;
+            return if self.is_named_elsewhere(path, &run) { self.ask(Query::run("/")) } else { run };
         }
         // A rule for a directory or for some names is one for the programs that are there at the start, which are known.
         if !self.policies.all_programs() {
             return nothing_said();
         }
         self.restriction(path, text).unwrap_or(run)
+    }
+
+    /// Beside `--allow-all` a name is denied where programs lie, which is said in a note: the whole disk would have to be
+    /// looked through, and the worker can make files of any name.
+    fn is_named_elsewhere(&self, path: &Path, denial: &Decision) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let by_name = name.map(|name| format!("{} run {name}", Action::Deny));
+        self.policies.everything() && denial.rule.is_some() && denial.rule == by_name
     }
 
     /// Whether a file, by its real path, may be mapped as code.

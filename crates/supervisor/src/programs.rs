@@ -120,7 +120,16 @@ impl Search<'_> {
     fn deny(&mut self, rule: &Rule) -> Result<(), Error> {
         let Target::Exec { program, .. } = &rule.target else { return Ok(()) };
         let names = match program {
-            Program::Command(name) => self.dirs().map(|dir| dir.join(name)).filter(|path| path.exists()).collect(),
+            Program::Command(name) => {
+                if self.policies.everything() {
+                    self.programs.notes.push(format!(
+                        "{}: beside --allow-all, {name} is denied on PATH and where the system keeps programs; a file \
+                         of that name elsewhere can be run",
+                        rule.origin
+                    ));
+                }
+                self.dirs().map(|dir| dir.join(name)).filter(|path| path.exists()).collect()
+            }
             // All of them, which needs no list.
             Program::Path(path) if path.is_root() => Vec::new(),
             Program::Path(path) if path.is_glob() => search::files(path, &rule.origin.to_string())?,
