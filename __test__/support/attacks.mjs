@@ -227,6 +227,13 @@ export function allowing(arena, name, perms) {
   return { policyPath };
 }
 
+/** The option that has these system calls watched, by a policy file with `more` in it. */
+export function watching(events, more = {}) {
+  const policyPath = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(policyPath, JSON.stringify({ version: 1, audit: { enabled: true, events }, ...more }));
+  return { policyPath };
+}
+
 /** Runs it in a sandbox; `effects`, and whether it came to its end. */
 export async function attackSandbox(attack, options = {}) {
   const arena = await Arena.open();
