@@ -112,9 +112,10 @@ fn decide_code(
     if kind == PermissionKind::Ffi {
         return Ok(code.may_load(Path::new(real)));
     }
-    // By whatever name it is denied, it is denied; and a command is what the worker's PATH finds.
+    // By whatever other name it is denied, it is denied; and a command is what the worker's PATH finds.
     let by_name = policies.written.decide(&Query::run(named).map_err(policies::error)?);
-    if !by_name.allowed && by_name.rule.is_some() {
+    let is_other_name = named != real || !named.contains('/');
+    if is_other_name && !by_name.allowed && by_name.rule.is_some() {
         return Ok(by_name);
     }
     let found = if named.contains('/') { Some(PathBuf::from(real)) } else { programs::on_path(named, &policies.path) };
