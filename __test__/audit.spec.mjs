@@ -198,7 +198,6 @@ for thread in threads: thread.join()`);
   const total = flood.data("syscalls").at(-1).counts[0];
   const told = audited(flood).length + flood.events.reduce((sum, event) => sum + (event.dropped ?? 0), 0);
   assert.equal(told, total, "what was not kept is counted");
-  assert.ok(total < 20_000 * 4.5, `${total} calls in three seconds`);
   assert.ok(share < 0.9, `${share} of a processor`);
   waits.sort((a, b) => a - b);
   assert.ok(waits[5] < 100 * SLOWNESS, `the other sandbox answered after ${waits[5]} ms`);

@@ -1,28 +1,31 @@
-//! How many answers a sandbox gets in a second.
+//! How much of a processor the answers to one sandbox may take.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket. A flood of calls waits for its answers, so that it costs the caller its time and not the supervisor
-/// its processor.
+/// Of each second at most this much is spent on answers.
+const SHARE: f64 = 0.5;
+/// What can be saved up, in seconds.
+const SAVED: f64 = 0.25;
+
+/// A token bucket of time. A flood of calls waits for its answers, so that it costs the caller its time and not the
+/// host its processor.
 pub struct Budget {
-    per_second: f64,
-    /// What is left of what has been saved up; at most a tenth of a second's.
     left: f64,
     at: Instant,
 }
 
 impl Budget {
-    pub fn new(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second);
-        Self { per_second, left: per_second / 10.0, at: now }
+    pub fn new(now: Instant) -> Self {
+        Self { left: SAVED, at: now }
     }
 
-    /// Takes one answer. How long it is to be waited with.
-    pub fn take(&mut self, now: Instant) -> Duration {
-        let saved = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        self.left = (self.left + saved).min(self.per_second / 10.0) - 1.0;
+    /// Takes what an answer took, from `begun` to `now`. How long the next one is to be waited with.
+    pub fn take(&mut self, begun: Instant, now: Instant) -> Duration {
+        let saved = now.saturating_duration_since(self.at).as_secs_f64() * SHARE;
+        let spent = now.saturating_duration_since(begun).as_secs_f64();
+        self.left = (self.left + saved).min(SAVED) - spent;
         self.at = now;
-        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / self.per_second) }
+        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / SHARE) }
     }
 }
 
@@ -31,18 +34,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_free_and_a_flood_waits() {
+    fn a_burst_is_free_and_a_flood_gets_its_share() {
+        const ANSWER: Duration = Duration::from_micros(100);
         let start = Instant::now();
-        let mut budget = Budget::new(1000, start);
-        assert!((0..100).all(|_| budget.take(start).is_zero()));
-        let mut now = start;
-        for _ in 0..1000 {
-            now += budget.take(now);
+        let mut budget = Budget::new(start);
+        assert!(budget.take(start, start + ANSWER).is_zero());
+        let (mut now, mut answers) = (start + ANSWER, 1);
+        while now.duration_since(start) < Duration::from_secs(10) {
+            let begun = now;
+            now += ANSWER;
+            now += budget.take(begun, now);
+            answers += 1;
         }
-        let took = now.duration_since(start).as_secs_f64();
-        assert!((0.99..1.01).contains(&took), "{took}");
-        assert!(budget.take(now + Duration::from_secs(60)).is_zero());
-        let saved = (0..1000).take_while(|_| budget.take(now + Duration::from_secs(60)).is_zero()).count();
-        assert_eq!(saved, 99, "no more than a tenth of a second is saved up");
+        let share = (ANSWER * answers).as_secs_f64() / now.duration_since(start).as_secs_f64();
+        assert!((0.5..0.54).contains(&share), "{share}");
+        let later = now + Duration::from_secs(60);
+        assert!(budget.take(later, later + Duration::from_millis(200)).is_zero());
+        assert!(!budget.take(later, later + Duration::from_millis(400)).is_zero(), "no more is saved up");
     }
 }

@@ -41,8 +41,6 @@ use crate::inbound::Inbound;
 use crate::learn::{self, Given, Need, Needs};
 use crate::process;
 
-/// Answers that one sandbox gets in a second.
-const ANSWERS_PER_SECOND: u32 = 20_000;
 /// Between two times that the reader is woken for records.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -224,7 +222,7 @@ impl Watcher {
 }
 
 fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
-    let mut budget = Budget::new(ANSWERS_PER_SECOND, Instant::now());
+    let mut budget = Budget::new(Instant::now());
     let mut told = Instant::now();
     loop {
         let since = told.elapsed();
@@ -244,9 +242,11 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
         }
         let answered = sys::receive_notification(listener.as_fd()).and_then(|asked| match asked {
             Some(asked) => {
-                std::thread::sleep(budget.take(Instant::now()));
+                let begun = Instant::now();
                 let reply = watch.answer(listener, &asked, shared);
-                sys::answer_notification(listener.as_fd(), asked.id, reply)
+                let done = sys::answer_notification(listener.as_fd(), asked.id, reply);
+                std::thread::sleep(budget.take(begun, Instant::now()));
+                done
             }
             None => Ok(()),
         });
