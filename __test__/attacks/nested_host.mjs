@@ -16,7 +16,8 @@ export function nestedCommand(arena, supervisor, name) {
   const parts = [source("support/attack.py"), source(`attacks/${name}.py`), `os.write(2, b"${END}")`];
   arena.file("granted/attack.py", parts.join("\n"));
   const script = [arena.path("granted/attack.py"), arena.told(), "nested"];
-  return supervisor ? [COMMAND, "run", `--interpreter=${PYTHON}`, ...script] : [PYTHON, ...script];
+  // Without the block of denials, which repeats the command line, and with it what the attack was told.
+  return supervisor ? [COMMAND, "run", "--denials=off", `--interpreter=${PYTHON}`, ...script] : [PYTHON, ...script];
 }
 
 /** Runs it. Resolves with all that it put out, when that shows that the attack came to its end. */
