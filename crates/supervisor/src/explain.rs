@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Decision, Lift, PermissionKind, Query, hint_flag};
+use buntime_policy::{Action, Decision, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
 use crate::code::Code;
 use crate::error::Error;
 use crate::interpreter::{self, Found};
 use crate::launch::path_of_worker;
+use crate::notify::System;
 use crate::options::Options;
 use crate::policies::{self, Stacked};
 use crate::programs::{self, Policies};
@@ -67,6 +68,13 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     let policies = Policies::new(&stack, path_of_worker(options, &stack));
     let decision = match kind {
         PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,
+        PermissionKind::Sys if System::is_told_by_kernel(&stack, &target) => Decision {
+            allowed: true,
+            action: Action::Allow,
+            rule: None,
+            source: "no rule is about the system, so that the kernel answers".to_owned(),
+            overridden: Vec::new(),
+        },
         _ => policies.real.decide(&query.map_err(policies::error)?),
     };
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };

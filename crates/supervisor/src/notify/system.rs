@@ -49,6 +49,12 @@ impl System {
         })
     }
 
+    /// Whether the kernel answers truly what this name is about, as no rule says anything about the system.
+    pub fn is_told_by_kernel(stack: &PolicyStack, name: &str) -> bool {
+        let made_up = ["osRelease", "osUptime", "loadavg", "systemMemoryInfo", "cpus"];
+        made_up.contains(&name) && Self::by(stack, "").is_none()
+    }
+
     /// The calls that are not the kernel's to answer.
     pub fn calls(&self) -> Vec<&'static str> {
         let calls = [
