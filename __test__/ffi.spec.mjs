@@ -1,6 +1,6 @@
 // Libraries that a policy allows, judged by whether they can be called: the allowed ones load with what they need, and no other does.
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
+import { chmodSync, copyFileSync, linkSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
@@ -97,4 +97,12 @@ test("a refusal says what would allow it", timeout, async () => {
   const { directory, one, two } = libraries();
   const { output } = await execute(`import ctypes\nctypes.CDLL(${JSON.stringify(two)})`, { permissions: { allowFfi: [one], allowRead: [directory] } });
   assert.match(output, new RegExp(`NotCapable: Requires ffi access to "${two}", run again with --allow-ffi=${two}`));
+});
+
+test("a denied library with a second hard link does not load by the name that is denied", timeout, async () => {
+  const { directory, one, two, three } = libraries();
+  linkSync(two, path.join(directory, "more/link"));
+  // A library that has another name is copied as soon as anything may be written.
+  const permissions = { allowFfi: [directory], denyFfi: [two], allowWrite: [temporaryDirectory()] };
+  assert.deepEqual(await loaded(permissions, one, two, three), ["one.so", "three.so"]);
 });

@@ -254,6 +254,7 @@ test("under load each execution ends once, in order, under one policy or the nex
     if (number % 10 === 0) await sleep(5);
   }
   await Promise.all(changes);
+  await eventually(() => recorder.states().filter((state) => state.worker === "exec_end").length === COUNT, "the last end", 30_000);
   assert.equal(await says(recorder, reading(file)), "content\n", "the fifth change allows");
   await recorder.supervisor.stop({ graceMs: 30_000 });
   const ends = recorder.states().filter((state) => state.worker === "exec_end");

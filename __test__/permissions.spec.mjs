@@ -1,5 +1,6 @@
 // What is denied inside of what is granted, judged by what the kernel lets through.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -151,8 +152,8 @@ attempt("to write", opens(${at("key")}, os.O_RDWR))
 test("globs allow and deny what they match on the disk, whatever its bytes", timeout, async (t) => {
   const dir = project(t);
   for (const name of ["a.key", "a.txt", "part/b.key", "part/c.txt", "secret/d.txt"]) writeFileSync(path.join(dir, name), SECRET);
-  const bytes = Buffer.concat([Buffer.from(`${dir}/part/`), Buffer.from([0xff]), Buffer.from(".key")]);
-  writeFileSync(bytes, SECRET);
+  // By a shell: Bun makes no file whose name is no UTF-8.
+  execFileSync("sh", ["-c", `printf %s "$1" >"$0/part/$(printf '\\377').key"`, dir, SECRET]);
   symlinkSync("part/c.txt", path.join(dir, "link.key"));
   const reads = ["a.key", "a.txt", "part/b.key", "part/c.txt", "part/\udcff.key", "secret/d.txt", "link.key"];
   const at = (pattern) => path.join(dir, pattern);
@@ -331,4 +332,30 @@ test("a denial that cannot be enforced is refused at start", timeout, async (t) 
   await refused({ policyPath }, /deny make_dir .*part \(.*fs\.rules\[1\]\) cannot be carved out of allow read_file,make_dir,make_reg .*fs\.rules\[0\]/);
   const part = path.join(dir, "part");
   await refused({ permissions: { allowRead: [dir], denyRead: [part], allowWrite: [part] } }, /cannot be carved out of/);
+});
+
+test("what is denied below a name that does not exist is refused where the worker may make it, and never shown where not", timeout, async (t) => {
+  const dir = project(t);
+  const denied = path.join(dir, "new/secret");
+  for (const deny of [denied, path.join(dir, "new/*.key")]) {
+    const permissions = { allowRead: [dir], allowWrite: [dir], denyWrite: [deny] };
+    await assert.rejects(execute("1", { permissions }), { code: "ERR_BUNTIME_VIEW", message: /new does not exist/ });
+  }
+  const recorder = new Recorder({ permissions: { allowRead: [dir], denyRead: [denied] } });
+  await recorder.supervisor.start();
+  mkdirSync(path.join(dir, "new"));
+  writeFileSync(denied, SECRET);
+  const names = JSON.stringify([denied, path.join(dir, "plain")]);
+  recorder.supervisor.sendCode(`${LOOK}\nprint(look(${names}, []))`);
+  await recorder.untilState("exec_end");
+  await recorder.supervisor.stop();
+  assert.equal(recorder.text("stdout"), "ny/\n", recorder.text());
+});
+
+test("a glob denies in what is shown for another reason than a rule about files", timeout, async (t) => {
+  const dir = project(t);
+  writeFileSync(path.join(dir, "part/a.key"), SECRET);
+  const allowFfi = [path.join(dir, "part")];
+  assert.equal(await effect(dir, { permissions: { allowFfi } }, ["part/a.key", "part/file"]), "yy/", "control");
+  assert.equal(await effect(dir, { permissions: { allowFfi, denyRead: [path.join(dir, "part/*.key")] } }, ["part/a.key", "part/file"]), "ny/");
 });

@@ -1,5 +1,6 @@
-// Reading 10,000 small files: bare, and in the sandbox with a grant for their directory. Timed inside Python, over
-// `open(name).read()`, so that neither start counts.
+// Reading 10,000 small files: bare, in the sandbox with a grant for their directory, and in the sandbox with each `openat`
+// recorded; beside the last, `strace -f` that does the same, where it is installed. Timed inside Python, over
+// `open(name).read()`, so that no start counts.
 //
 //   node benches/permissions/files.mjs [PYTHON]
 //
@@ -49,6 +50,14 @@ const turns = {
   sandboxed: [command, "run", "--interpreter", python, `--allow-read=${data}`, script, data],
   "no kernel layers": [command, "run", "--no-sandbox", "--interpreter", python, `--allow-read=${data}`, script, data],
 };
+
+const audit = path.join(place, "audit.jsonl");
+const policy = path.join(place, "audit.json");
+writeFileSync(policy, JSON.stringify({ version: 1, audit: { enabled: true, events: ["openat"] } }));
+turns.audited = [command, "run", "--interpreter", python, "--policy", policy, `--audit=${audit}`, `--allow-read=${data}`, script, data];
+if (spawnSync("strace", ["-V"]).status === 0) {
+  turns["strace -f"] = ["strace", "-f", "-e", "trace=openat", "-o", path.join(place, "strace.txt"), python, script, data];
+}
 
 const run = ([program, ...args]) => {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8" });

@@ -443,7 +443,8 @@ impl Mounts {
         });
         // They come after the binds of the same places.
         let overlays: Vec<Node> = overlays.collect();
-        tree.extend(self.binds.into_iter().map(|(path, bind)| match copies.get(&path) {
+        // A copy is mapped as code: it stands only where the file itself would be.
+        tree.extend(self.binds.into_iter().map(|(path, bind)| match copies.get(&path).filter(|_| bind.exec) {
             Some(&(offset, length)) => Node::Copy(Copy { path: bind.path, offset, length }),
             None => Node::Bind(bind),
         }));

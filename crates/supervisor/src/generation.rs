@@ -474,7 +474,7 @@ impl Generation {
     }
 
     fn read_enforcement(&self) -> Enforcement {
-        let wanted = self.core.options.sandbox_enabled.then(|| self.settled.stack.plugins());
+        let wanted = self.core.options.sandbox_enabled.then(|| self.settled.in_force.plugins());
         process::enforcement(self.worker_pid, &self.built, wanted.as_ref())
     }
 
@@ -504,6 +504,7 @@ impl Generation {
             FromHelper::Failed(failure) => self.failed = Some(setup_error::from_failure(&failure)),
             FromHelper::Listener => match (self.watch.take(), fds.into_iter().next()) {
                 (Some(job), Some(fd)) => self.start_watching(fd, &job),
+                (Some(_), None) => self.watching_failed("its listener did not come".into()),
                 (_, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
             },
             FromHelper::Overlays => {

@@ -51,7 +51,7 @@ pub struct Settled {
     /// What is to be seen of the worker's system calls.
     watch: Wanted,
     /// What the sandbox enforces: the policy, or nothing where it monitors.
-    in_force: PolicyStack,
+    pub in_force: PolicyStack,
     /// Nothing of the policy is enforced: what it would deny is told.
     monitors: bool,
     /// What the worker takes for the host's name.
@@ -257,7 +257,6 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let (stdout, worker_stdout) = pipe_to_host().map_err(io)?;
     let (stderr, worker_stderr) = pipe_to_host().map_err(io)?;
 
-    let files = FileTree::of(&settled.in_force)?;
     let mut grants = tree::grants(python, options.entry.as_ref().map(|entry| settled.cwd.join(entry)));
     let everything = allows_everything(&settled.in_force);
     let policies = Policies::new(&settled.in_force, path_of_worker(options, &settled.in_force));
@@ -266,6 +265,8 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         code.check()?;
         grants.extend(code.grants()?);
     }
+    let shown = grants.iter().filter_map(|grant| grant.path.canonicalize().ok()).filter(|path| path.is_dir());
+    let files = FileTree::of(&settled.in_force, &shown.collect::<Vec<_>>())?;
     let writes = files.writable().next().is_some();
     let private_tmp = settled.config.resources.tmpfs_size.unwrap_or(PRIVATE_TMP) * f64::from(1 << 20);
     // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the greatest.

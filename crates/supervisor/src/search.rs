@@ -79,14 +79,17 @@ fn walk(from: &Path, origin: &str, wanted: impl Fn(&Path, bool) -> Wanted) -> Re
             Err(error) => return fail(format!("{origin}: {}: {error}", dir.display()), "name what it is to be about"),
             Ok(entries) => entries,
         };
-        for entry in entries.flatten() {
+        for entry in entries {
+            let looked = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir())));
+            let (path, directory) = match looked {
+                Ok(looked) => looked,
+                Err(error) => return fail(format!("{origin}: {}: {error}", dir.display()), "try again"),
+            };
             files += 1;
             if files > MAX_FILES {
                 let what = format!("{origin}: more than {MAX_FILES} files below {}", from.display());
                 return fail(what, "name a narrower place");
             }
-            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let path = entry.path();
             match wanted(&path, directory) {
                 Wanted::Yes => found.push(path),
                 Wanted::Below if directory => queue.push(path),

@@ -1,7 +1,7 @@
 //! What the policy means on this disk: asked at every place that a rule names or matches, since between those nothing
 //! changes. The sandbox's file tree is made from the answers, and not from the rules a second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +61,9 @@ pub fn guarded<'a>(
 }
 
 impl FileTree {
-    /// Asks the policy at each place that it names or matches.
-    pub fn of(stack: &PolicyStack) -> Result<Self, Error> {
+    /// Asks the policy at each place that it names or matches. `shown` are directories that are shown beside what it
+    /// says of files, in which a denial may match as well.
+    pub fn of(stack: &PolicyStack, shown: &[PathBuf]) -> Result<Self, Error> {
         let mut reader = Reader {
             stack: with_real_paths(stack.clone()),
             resolver: Resolver::default(),
@@ -70,6 +71,7 @@ impl FileTree {
             globs: Vec::new(),
             closed: Vec::new(),
             looked_at: 0,
+            shown: shown.to_owned(),
             policy: view::Policy::default(),
             notes: Vec::new(),
         };
@@ -144,6 +146,8 @@ struct Reader {
     /// Denied paths that the caller cannot reach.
     closed: Vec<(PathBuf, String)>,
     looked_at: usize,
+    /// Real paths of directories that are shown whatever the policy says of files.
+    shown: Vec<PathBuf>,
     policy: view::Policy,
     notes: Vec<String>,
 }
@@ -200,10 +204,13 @@ impl Reader {
             Found::Missing { .. } if !denies => {
                 self.notes.push(format!("{} does not exist: nothing is granted", named.display()));
             }
-            Found::Missing { path, .. } => {
+            Found::Missing { path, rest, .. } => {
                 // Below a file nothing can be made.
                 if path.parent().is_some_and(Path::is_dir) {
-                    self.policy.missing.push(Missing { path, allowed: Rights::NONE, rule: text });
+                    // Whoever makes the name makes what a glob would match below it.
+                    let asked = if pattern.is_glob() { None } else { Some(path.join(rest)) };
+                    let allowed = asked.map_or(Rights::NONE, |asked| of(&self.stack.fs_rights(&asked).allowed));
+                    self.policy.missing.push(Missing { path, allowed, rule: text });
                 }
             }
             Found::There(resolved) => {
@@ -307,12 +314,11 @@ impl Reader {
         if !glob.denies {
             return vec![glob.prefix.clone()];
         }
-        let granted: Vec<&PathBuf> = self
+        let granted = self
             .places
             .iter()
-            .filter(|(path, directory)| **directory && !self.stack.fs_rights(path).allowed.is_empty())
-            .map(|(path, _)| path)
-            .collect();
+            .filter(|(path, directory)| **directory && !self.stack.fs_rights(path).allowed.is_empty());
+        let granted: BTreeSet<&PathBuf> = granted.map(|(path, _)| path).chain(&self.shown).collect();
         let roots = if granted.iter().any(|path| glob.prefix.starts_with(path)) {
             vec![glob.prefix.clone()]
         } else {
@@ -342,9 +348,6 @@ impl Reader {
             let (allowed, denied) = (of(&allowed), of(&denied));
             let code = loads && allowed.has_any(Rights::READ_FILE);
             self.policy.regions.push(Region { path, directory, allowed, denied, code });
-        }
-        for missing in &mut self.policy.missing {
-            missing.allowed = of(&self.stack.fs_rights(&missing.path).allowed);
         }
         for (path, rule) in &self.closed {
             let above = self.policy.regions.iter().rev().find(|region| path.starts_with(&region.path));

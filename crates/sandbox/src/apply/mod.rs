@@ -174,10 +174,9 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     }
 
     // The filters. PID 1 does its duties under the built-in list, which the worker inherits; what the policy denies on top
-    // is the worker's alone.
+    // is the worker's alone. Where calls are watched, the gate and the worker's list are parts of the listener's filter.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
-    // is the worker's alone. Where calls are watched, the gate and the worker's list are parts of the listener's filter.
     let SeccompPlan { deny, exec, watch } = &plan.seccomp;
     let watched = !watch.is_empty();
     let unwatched: Vec<String> = deny.iter().filter(|name| !watch.contains(name)).cloned().collect();

@@ -73,7 +73,7 @@ pub struct Followed {
 pub struct Missing {
     /// The name, in a directory whose path is free of symlinks.
     pub path: PathBuf,
-    /// What would be allowed there.
+    /// What would be allowed of what the rule denies: this name, or one below it.
     pub allowed: Rights,
     /// The rule, for messages.
     pub rule: String,

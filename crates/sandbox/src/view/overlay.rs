@@ -39,7 +39,11 @@ impl Builder {
                     path.display(),
                 ));
             }
-            wanted.entry(directory.to_owned()).or_default().push(Bytes::from(name));
+            let names = wanted.entry(directory.to_owned()).or_default();
+            let name = Bytes::from(name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
         if wanted.is_empty() {
             return Ok(());

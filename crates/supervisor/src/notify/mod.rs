@@ -424,7 +424,8 @@ impl Watch {
             .map(|(_, decision)| decision)
             .reduce(|first, second| if second.action > first.action { second } else { first });
         let (action, rule, source) = match (decision, refusal) {
-            (Some(decision), _) if decision.rule.is_some() || refusal.is_some() && !decision.allowed => {
+            // A call that was refused was not allowed, whatever a rule says of its file.
+            (Some(decision), _) if if refusal.is_some() { !decision.allowed } else { decision.rule.is_some() } => {
                 (decision.action, decision.rule, decision.source)
             }
             (_, Some((_, source))) => (Action::Deny, None, (*source).to_owned()),
