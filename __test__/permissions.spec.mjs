@@ -52,7 +52,8 @@ def both(reads, writes):
 
 async function effect(dir, options, reads, writes = []) {
   // A lone surrogate is Python's way to write a byte that is no UTF-8.
-  const list = (names) => JSON.stringify(names.map((name) => path.join(dir, name)));
+  // Python's word for the byte 0xff in a name: a lone surrogate, which Bun's strings lose.
+  const list = (names) => JSON.stringify(names.map((name) => path.join(dir, name))).replaceAll("{ff}", "\\udcff");
   const { stdout, stderr, error } = await execute(`${LOOK}\nboth(${list(reads)}, ${list(writes)})`, options);
   assert.equal(error, undefined, stderr);
   const [python, child] = stdout.trim().split(" ");
@@ -155,7 +156,7 @@ test("globs allow and deny what they match on the disk, whatever its bytes", tim
   // By a shell: Bun makes no file whose name is no UTF-8.
   execFileSync("sh", ["-c", `printf %s "$1" >"$0/part/$(printf '\\377').key"`, dir, SECRET]);
   symlinkSync("part/c.txt", path.join(dir, "link.key"));
-  const reads = ["a.key", "a.txt", "part/b.key", "part/c.txt", "part/\udcff.key", "secret/d.txt", "link.key"];
+  const reads = ["a.key", "a.txt", "part/b.key", "part/c.txt", "part/{ff}.key", "secret/d.txt", "link.key"];
   const at = (pattern) => path.join(dir, pattern);
   const effects = async (allowRead, denyRead) => effect(dir, { permissions: { allowRead: allowRead.map(at), denyRead: denyRead.map(at) } }, reads);
   assert.equal(await effects(["."], []), "yyyyyyy/", "control");
