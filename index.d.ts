@@ -51,8 +51,8 @@ export class Supervisor {
    */
   start(configOverride?: DeepPartial<SandboxConfig>): Promise<void>;
   /**
-   * Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. May look
-   * for the first output of a short execution on the spot, for 0.4 ms at most, where that is likely to come.
+   * Queues code. False before start() and after the end. Throws for code over 64 MiB, or when 256 MiB of it wait. May
+   * look for the first output of a short execution on the spot, for 0.4 ms at most, where that is likely to come.
    */
   sendCode(code: string): boolean;
   /**
@@ -181,8 +181,8 @@ export type Tier = "full" | "nested" | "landlock" | "none";
 /** What the kernel reports, not what was asked for. */
 export interface Enforcement {
   /**
-   * Every layer, or not every layer: "none" is only had with `sandboxEnabled: false`, or where the policy leaves Landlock out
-   * (`plugins.landlock: false`). Which layers are in force the other fields say.
+   * Every layer, or not every layer: "none" is only had with `sandboxEnabled: false`, or where the policy leaves
+   * Landlock out (`plugins.landlock: false`). Which layers are in force the other fields say.
    */
   tier: "full" | "none";
   namespaces: {

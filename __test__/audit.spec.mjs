@@ -114,6 +114,21 @@ print(call(101, 0), call(319, b"x", 0), call(59, b"/bin/sh", argv, None), call(3
   assert.equal(denied[2].target, "/bin/sh");
 });
 
+test("a refused call is recorded as denied though a rule allows its file", timeout, async () => {
+  const directory = temporaryDirectory();
+  chmodSync(directory, 0o777);
+  const file = path.join(directory, "kept");
+  writeFileSync(file, "");
+  const { recorder, stdout } = await execute(`${LIBC}\nprint(libc.unlink(${JSON.stringify(file)}.encode()))`, {
+    policyPath: policyFile(["unlink"], { antiEscape: { denySyscalls: ["unlink"] } }),
+    permissions: { allowWrite: [directory] },
+  });
+  assert.equal(stdout, "-1\n");
+  await recorder.supervisor.stop();
+  const [{ action, source, target }] = audited(recorder);
+  assert.deepEqual({ action, source, target }, { action: "deny", source: "antiEscape.denySyscalls", target: file });
+});
+
 test("calls that the helper itself needs for the start can be recorded too", timeout, async () => {
   const events = ["sendmsg", "recvmsg", "futex", "read", "write", "close", "dup3", "setsid", "rt_sigprocmask", "mmap", "execve", "poll"];
   const { recorder, stdout, exitCode } = await execute("print('here')", { policyPath: policyFile(events) });

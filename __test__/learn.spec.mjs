@@ -152,17 +152,19 @@ test("monitor denies nothing, in the worker and its descendants, and tells what 
 import os, subprocess
 print(open(${at("secret")}).read(), open(${at("open")}).read())
 open(${at("made")}, "w").close()
+os.rename(${at("made")}, ${at("moved")})
 print(subprocess.run(["/bin/sh", "-c", "cat ${path.join(directory, "secret")}"], capture_output=True, text=True).stdout)`,
     { permissions: { allowRead: [path.join(directory, "open")] } },
     MONITOR,
   );
   assert.equal(exitCode, 0, stderr);
   assert.equal(stdout, "a secret not one\na secret\n");
-  assert.ok(existsSync(path.join(directory, "made")));
+  assert.ok(existsSync(path.join(directory, "moved")));
   await recorder.supervisor.stop();
   const warnings = recorder.data("warn");
   assert.match(warnings[0], /^monitor: nothing of the policy is enforced/);
-  for (const told of [`read ${directory}/secret: would be denied by default`, "run /bin/sh: would be denied by default"]) {
+  const would = ["read secret", "write made", "write made -> moved"].map((told) => told.replaceAll(/(\w+)(?= ->|$)/g, `${directory}/$1`));
+  for (const told of [...would, "run /bin/sh"].map((told) => `${told}: would be denied by default`)) {
     assert.equal(warnings.filter((warning) => warning === told).length, 1, told);
   }
   assert.ok(!warnings.some((warning) => warning.startsWith(`read ${directory}/open`)));

@@ -1,6 +1,6 @@
 //! A policy of 1,000 rules: read, put together with flags, and asked.
-//! `cargo run --release -p buntime-policy --example policy_bench`. Prints medians in microseconds; its rival, in the same
-//! turns, is what any program that takes JSON does at least: `serde_json` reading the same text into a value.
+//! `cargo run --release -p buntime-policy --example policy_bench`. Prints medians in microseconds; its rival, in the
+//! same turns, is what any program that takes JSON does at least: `serde_json` reading the same text into a value.
 
 use std::hint::black_box;
 use std::time::Instant;

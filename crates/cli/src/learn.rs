@@ -1,4 +1,5 @@
-//! `learn`: a run that nothing is denied to, the policy that would have been enough for it, and a run under that policy.
+//! `learn`: a run that nothing is denied to, the policy that would have been enough for it, and a run under that
+//! policy.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::escape::escape;
 use crate::failure::{Failure, OURS, USAGE};
 use crate::session::Session;
 use crate::sink::Sink;
+use crate::variables::is_setting;
 use crate::{policy, say, signals};
 
 /// Runs the script, writes the policy, runs the script again under it. The exit code is that of the first run where
@@ -75,6 +77,10 @@ fn again(
     command.args(["run", "--denials=json", "--policy"]).arg(std::path::absolute(policy).map_err(failed)?);
     if let Some(interpreter) = interpreter {
         command.arg("--interpreter").arg(interpreter);
+    }
+    // The policy alone: no variable was asked while it was learned.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_setting)) {
+        command.env_remove(name);
     }
     // What reads standard input has read it.
     let stdin = File::open("/dev/null").map_err(failed)?;

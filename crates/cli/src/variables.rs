@@ -15,8 +15,8 @@ pub struct Pod {
     pub policy: Option<String>,
 }
 
-/// Reads the `POD_*` variables of the guide. One that nobody knows but that looks like one of them is a mistake, and so is
-/// a value that is no text.
+/// Reads the `POD_*` variables of the guide. One that nobody knows but that looks like one of them is a mistake, and so
+/// is a value that is no text.
 pub fn read_pod(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Pod, Failure> {
     let mut ours = Vec::new();
     for (name, value) in variables {
@@ -39,7 +39,7 @@ pub fn read_pod(variables: impl Iterator<Item = (OsString, OsString)>) -> Result
 }
 
 /// Others are not ours: Kubernetes itself likes names such as `POD_NAME`.
-fn is_setting(name: &str) -> bool {
+pub fn is_setting(name: &str) -> bool {
     name.starts_with("POD_POLICY") || name.starts_with("POD_ALLOW_") || name.starts_with("POD_DENY_")
 }
 

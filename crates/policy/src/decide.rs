@@ -25,8 +25,8 @@
 //! visibly. Where no rule matches, `defaults` of the highest source that states them decides, and `deny` if none does.
 //!
 //! *Hidden.* Where rules deny both reading rights, writing and executing are denied too, unless a rule that allows it
-//! names the same place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being overwritten unread,
-//! while `--allow-write=/d/drop --deny-read=/d` has said of `drop` that it is to be written alone.
+//! names the same place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being
+//! overwritten unread, while `--allow-write=/d/drop --deny-read=/d` has said of `drop` that it is to be written alone.
 //!
 //! *Never allowed*, by no rule and no lifted restriction: the reserved variables of [`is_reserved_env`].
 //!

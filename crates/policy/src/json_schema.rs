@@ -7,8 +7,8 @@ use crate::names::SYS_NAMES;
 use crate::parse::keys;
 use crate::schema::{Action, DefaultAction, FsMode, FsPerm, Keyword, Proto, Tier};
 
-/// The schema (draft 2020-12). It accepts what [`parse_policy`](crate::parse_policy) accepts, save for a few values that
-/// only their parser can judge: address blocks, host names, and ranges that do not ascend.
+/// The schema (draft 2020-12). It accepts what [`parse_policy`](crate::parse_policy) accepts, save for a few values
+/// that only their parser can judge: address blocks, host names, and ranges that do not ascend.
 pub fn json_schema() -> Value {
     let mut schema = object(keys::ROOT, &["version"], |key| match key {
         "$schema" => json!({"type": "string", "description": "Where this schema lies, for editors."}),

@@ -63,8 +63,8 @@ impl PathPattern {
         Ok(path)
     }
 
-    /// A path as the disk has it. A byte that is no UTF-8 becomes a NUL, which no rule can hold: wildcards match it, and
-    /// nothing else does.
+    /// A path as the disk has it. A byte that is no UTF-8 becomes a NUL, which no rule can hold: wildcards match it,
+    /// and nothing else does.
     pub(crate) fn of_disk(path: &Path) -> Self {
         let names = path.components().filter_map(|component| match component {
             std::path::Component::Normal(name) => Some(Component::Literal(text_of(name))),

@@ -1,7 +1,7 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name; extra
-//! system calls; `--allow-all`; and the default denial of everything else.
+//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name;
+//! extra system calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
@@ -80,7 +80,8 @@ fn needs_landlock(target: &Target) -> Option<&'static str> {
              directory that may be written can be given device nodes",
         ),
         Target::Exec { .. } => Some("without Landlock programs are not told apart"),
-        Target::Env(_) | Target::Net { .. } | Target::Ffi(_) | Target::Sys(_) | Target::Everything => None,
+        Target::Ffi(_) => Some("without Landlock a named pipe beside a library can be written to"),
+        Target::Env(_) | Target::Net { .. } | Target::Sys(_) | Target::Everything => None,
     }
 }
 

@@ -87,8 +87,8 @@ pub enum Node {
         /// Something below it is shown: names below can be reached, and not listed.
         pass: bool,
     },
-    /// A read-only overlay on a bind that stands at the same path: covers on it hold whatever the host does meanwhile to
-    /// the names that they cover.
+    /// A read-only overlay on a bind that stands at the same path: covers on it hold whatever the host does meanwhile
+    /// to the names that they cover.
     Overlay {
         /// Where it stands.
         path: Bytes,
@@ -310,8 +310,9 @@ pub struct SeccompPlan {
     pub deny: Vec<String>,
     /// Whether anything but the worker can be executed.
     pub exec: ExecGate,
-    /// System calls that the supervisor is asked about, by name, whatever the list says of them. It is the one to refuse
-    /// what the list, `deny` or the exec gate refuse. Empty: nobody is asked but about the worker's own `execve`.
+    /// System calls that the supervisor is asked about, by name, whatever the list says of them. It is the one to
+    /// refuse what the list, `deny` or the exec gate refuse. Empty: nobody is asked but about the worker's own
+    /// `execve`.
     pub watch: Vec<String>,
 }
 

@@ -882,8 +882,8 @@ pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
 /// `ioctl_list`: the network namespace of a socket, as a descriptor (<linux/sockios.h>).
 const SIOCGSKNS: libc::Ioctl = 0x894c;
 
-/// Puts the calling *thread* into a new network namespace, sets its loopback interface up (netdevice(7)), and returns the
-/// namespace, for [`enter_network`].
+/// Puts the calling *thread* into a new network namespace, sets its loopback interface up (netdevice(7)), and returns
+/// the namespace, for [`enter_network`].
 pub fn new_network() -> Result<OwnedFd> {
     // SAFETY: the request structure is plain data of the size that the kernel expects for SIOCSIFFLAGS; the other calls
     // take no pointers.

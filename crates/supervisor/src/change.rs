@@ -1,8 +1,8 @@
 //! From one sandbox of a supervisor to the next: a restart, or other policies.
 //!
-//! The next one is settled, launched and ready, and what is in force in it checked, before the serving one learns of it;
-//! when any of that fails, nothing has changed. Then the serving one retires and ends, and the next takes over what is
-//! left to execute.
+//! The next one is settled, launched and ready, and what is in force in it checked, before the serving one learns of
+//! it; when any of that fails, nothing has changed. Then the serving one retires and ends, and the next takes over what
+//! is left to execute.
 
 use std::pin::Pin;
 use std::sync::Arc;

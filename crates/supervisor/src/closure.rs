@@ -18,7 +18,8 @@ const DEFAULT_DIRS: [&str; 6] =
 pub struct Closure {
     /// `PT_INTERP`.
     pub loader: Option<PathBuf>,
-    /// By the names that the loader opens. One that is not found is left out: the loader says so when the program starts.
+    /// By the names that the loader opens. One that is not found is left out: the loader says so when the program
+    /// starts.
     pub libraries: Vec<PathBuf>,
 }
 

@@ -71,8 +71,8 @@ impl<'a> Code<'a> {
         self.programs.allowed.keys().chain(own.into_iter().flatten()).map(PathBuf::as_path)
     }
 
-    /// The interpreter has to be executed once, and then it can be again: that is said, and a policy that says otherwise
-    /// is refused.
+    /// The interpreter has to be executed once, and then it can be again: that is said, and a policy that says
+    /// otherwise is refused.
     pub fn check(&self) -> Result<(), Error> {
         if !self.runs_programs() {
             return Ok(());
@@ -138,15 +138,16 @@ impl<'a> Code<'a> {
         if !run.allowed {
             return if self.is_named_elsewhere(path, &run) { self.ask(Query::run("/")) } else { run };
         }
-        // A rule for a directory or for some names is one for the programs that are there at the start, which are known.
+        // A rule for a directory or for some names is one for the programs that are there at the start, which are
+        // known.
         if !self.policies.all_programs() {
             return nothing_said();
         }
         self.restriction(path, text).unwrap_or(run)
     }
 
-    /// Beside `--allow-all` a name is denied where programs lie, which is said in a note: the whole disk would have to be
-    /// looked through, and the worker can make files of any name.
+    /// Beside `--allow-all` a name is denied where programs lie, which is said in a note: the whole disk would have to
+    /// be looked through, and the worker can make files of any name.
     fn is_named_elsewhere(&self, path: &Path, denial: &Decision) -> bool {
         let name = path.file_name().and_then(|name| name.to_str());
         let by_name = name.map(|name| format!("{} run {name}", Action::Deny));
@@ -204,8 +205,8 @@ impl<'a> Code<'a> {
         })
     }
 
-    /// What else keeps a file from being code: that it is denied as a library or for reading, that it can be written, or
-    /// that it cannot be seen.
+    /// What else keeps a file from being code: that it is denied as a library or for reading, that it can be written,
+    /// or that it cannot be seen.
     fn restriction(&self, path: &Path, text: &str) -> Option<Decision> {
         let load = self.ask(Query::ffi(text));
         if is_denied(&load) {

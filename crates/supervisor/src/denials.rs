@@ -26,7 +26,8 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// A report of the hooks, or of the thread that watches system calls. An event at the 1st, 2nd, 4th, 8th … of its kind.
+    /// A report of the hooks, or of the thread that watches system calls. An event at the 1st, 2nd, 4th, 8th … of its
+    /// kind.
     pub fn report(
         &mut self,
         stack: &PolicyStack,

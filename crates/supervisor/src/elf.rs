@@ -1,5 +1,5 @@
-//! What an ELF file says of how it is loaded (elf(5)), for 64-bit little-endian files: enough to name a program's closure.
-//! Every offset comes from the file, and none is trusted.
+//! What an ELF file says of how it is loaded (elf(5)), for 64-bit little-endian files: enough to name a program's
+//! closure. Every offset comes from the file, and none is trusted.
 
 use std::fs::File;
 use std::io;

@@ -51,8 +51,8 @@ pub enum Event {
     AuditEnabled(Vec<String>),
     /// A new sandbox: what is recorded from now on is of another worker.
     AuditReset,
-    /// Recorded system calls. `{type: "audit-events", data, dropped}`: how many could not be kept stands beside the data,
-    /// where there are any.
+    /// Recorded system calls. `{type: "audit-events", data, dropped}`: how many could not be kept stands beside the
+    /// data, where there are any.
     AuditEvents {
         /// In the order of their being made.
         events: Vec<AuditEvent>,
@@ -347,8 +347,8 @@ pub struct AuditEvent {
     pub time: u64,
     /// Its name.
     pub syscall: &'static str,
-    /// Path, address or program; `FROM -> TO` of a call with two paths; the arguments of a call that is about neither; `?`
-    /// where it could not be read. What is no UTF-8 is replaced.
+    /// Path, address or program; `FROM -> TO` of a call with two paths; the arguments of a call that is about neither;
+    /// `?` where it could not be read. What is no UTF-8 is replaced.
     pub target: String,
     /// The thread's, as the supervisor's namespace numbers it.
     pub pid: i32,

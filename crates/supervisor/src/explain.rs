@@ -68,14 +68,14 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     let policies = Policies::new(&stack, path_of_worker(options, &stack));
     let decision = match kind {
         PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,
-        PermissionKind::Sys if System::is_told_by_kernel(&stack, &target) => Decision {
-            allowed: true,
-            action: Action::Allow,
-            rule: None,
-            source: "no rule is about the system, so that the kernel answers".to_owned(),
-            overridden: Vec::new(),
-        },
         _ => policies.real.decide(&query.map_err(policies::error)?),
+    };
+    let is_told = kind == PermissionKind::Sys && !decision.allowed && System::is_told_by_kernel(&stack, &target);
+    let decision = if is_told {
+        let source = "no rule is about the system, so that the kernel answers".to_owned();
+        Decision { allowed: true, action: Action::Allow, source, ..decision }
+    } else {
+        decision
     };
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
     Ok(Explanation { kind, target, real, decision, hint, unsupported })
@@ -102,7 +102,8 @@ fn located(cwd: &Path, target: &str) -> Result<(String, Option<String>), Error> 
     Ok((target.clone(), real.filter(|real| *real != target)))
 }
 
-/// What may be started and loaded is more than the rules say of a name: programs that are found, the interpreter's code.
+/// What may be started and loaded is more than the rules say of a name: programs that are found, the interpreter's
+/// code.
 fn decide_code(
     options: &Options,
     cwd: &Path,

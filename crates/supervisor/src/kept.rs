@@ -1,5 +1,5 @@
-//! What earlier starts found out, kept in the user's cache directory. It only saves time: what cannot be kept is found out
-//! anew, and that is no error.
+//! What earlier starts found out, kept in the user's cache directory. It only saves time: what cannot be kept is found
+//! out anew, and that is no error.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     pub path: PathBuf,
-    /// Device, inode, time (seconds, nanoseconds) and size; nothing where there is no such file.
+    /// Device, inode, time of change (seconds, nanoseconds) and size; nothing where there is no such file. Not the time
+    /// of modification, which whoever unpacks or copies files sets back.
     stat: Option<(u64, u64, i64, i64, u64)>,
 }
 
 impl State {
     pub fn of(path: &Path) -> Self {
         let stat = std::fs::metadata(path).ok();
-        let stat = stat.map(|meta| (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()));
+        let stat = stat.map(|meta| (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()));
         Self { path: path.to_owned(), stat }
     }
 

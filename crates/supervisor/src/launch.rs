@@ -136,8 +136,9 @@ fn enforceable(
     let Configured { config, unsupported: unenforced, notes: mut warnings, file: configured_by } = configured;
     let Stacked { stack, keys, files: policy_files, notes } = stacked;
     warnings.extend(notes);
-    check_tier(options, &stack)?;
     let monitors = options.sandbox_enabled && (options.learn || config.security.mode == "monitor");
+    let in_force = if monitors { everything()? } else { stack.clone() };
+    check_tier(options, &in_force, &stack)?;
     if options.sandbox_enabled {
         // What is not enforced anyway need not be enforceable.
         let unsupported_rules = if monitors { Vec::new() } else { buntime_policy::unsupported(&stack) };
@@ -157,7 +158,6 @@ fn enforceable(
     if monitors {
         warnings.push(MONITORED.into());
     }
-    let in_force = if monitors { everything()? } else { stack.clone() };
     let hostname = hostname(&in_force);
     let watch = match options {
         Options { sandbox_enabled: false, .. } => Wanted::default(),
@@ -188,9 +188,9 @@ fn enforceable(
 }
 
 /// Less than every layer is in force where somebody asks for that; nobody may ask for more at the same time.
-fn check_tier(options: &Options, stack: &PolicyStack) -> Result<(), Error> {
+fn check_tier(options: &Options, in_force: &PolicyStack, stack: &PolicyStack) -> Result<(), Error> {
     let (wanted, less) = match options.sandbox_enabled {
-        true if stack.plugins().landlock => return Ok(()),
+        true if in_force.plugins().landlock => return Ok(()),
         true => (options.min_tier.max(stack.min_tier()), "plugins.landlock = false"),
         false => (options.min_tier, "sandboxEnabled: false"),
     };
@@ -269,7 +269,8 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let files = FileTree::of(&settled.in_force, &shown.collect::<Vec<_>>())?;
     let writes = files.writable().next().is_some();
     let private_tmp = settled.config.resources.tmpfs_size.unwrap_or(PRIVATE_TMP) * f64::from(1 << 20);
-    // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the greatest.
+    // No smaller than the kernel can make it, for which 0 means "no limit"; a number that is too great becomes the
+    // greatest.
     let private_tmp = (private_tmp as u64).max(4096);
     let decided_by = settled.configured_by.iter().chain(&settled.policy_files);
     let guarded = || tree::guarded(python, own_programs(), decided_by, settled.audit_log.as_ref());
@@ -420,8 +421,8 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     })
 }
 
-/// Writes the policy in force and its metadata where the caller wants them; `regions` are those of every sandbox that is
-/// there meanwhile.
+/// Writes the policy in force and its metadata where the caller wants them; `regions` are those of every sandbox that
+/// is there meanwhile.
 pub fn write_active(options: &Options, settled: &Settled, regions: &[Region]) -> Result<(), Error> {
     let write = |path: &Option<PathBuf>, value: serde_json::Result<String>| {
         let Some(path) = path else { return Ok(()) };
@@ -468,7 +469,8 @@ fn kept_away(settled: &Settled) -> HashSet<OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(is_denied).collect()
 }
 
-/// Variables that a `warn` rule lets through, in words: they are seen by being there, so that this is told at the start.
+/// Variables that a `warn` rule lets through, in words: they are seen by being there, so that this is told at the
+/// start.
 fn warned_variables(stack: &PolicyStack) -> Vec<String> {
     let warned = |name: OsString| {
         let name = name.into_string().ok()?;
@@ -542,8 +544,9 @@ fn hostname(stack: &PolicyStack) -> String {
     sees(stack, "hostname").then(real).flatten().unwrap_or_else(|| "sandbox".to_owned())
 }
 
-/// Who the worker is to the kernel. An ordinary caller can only be itself, under its own number where that may be seen. A root caller's worker is never root: it
-/// gets an id of its own, drawn from the caller's map, so that two sandboxes do not share one either.
+/// Who the worker is to the kernel. An ordinary caller can only be itself, under its own number where that may be seen.
+/// A root caller's worker is never root: it gets an id of its own, drawn from the caller's map, so that two sandboxes
+/// do not share one either.
 fn identity(stack: &PolicyStack) -> Result<Identity, Error> {
     let (uid, gid) = sys::effective_ids();
     let inner = Identity::INNER;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use buntime_sandbox::view::is_own;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -10,8 +11,6 @@ use serde_json::{Value, json};
 const MANY: usize = 64;
 /// Most different things of a kind that are kept. A run that needs more is no case for a list.
 const MAX_KEPT: usize = 20_000;
-/// Directories of the sandbox's own, whatever is granted.
-const OWN: [&str; 4] = ["/proc", "/sys", "/dev", "/.buntime"];
 /// Variables that every worker has, from the sandbox itself.
 const OWN_VARIABLES: [&str; 6] = ["PATH", "HOME", "LANG", "TMPDIR", "POLICY_PATH", "PYTHONUNBUFFERED"];
 /// Names of files and directories, and ends of names, that mostly hold secrets.
@@ -118,7 +117,7 @@ pub fn synthesise(needs: &Needs, given: &Given<'_>) -> Learned {
     }
     let is_given = |path: &Path| {
         given.runtime.iter().any(|place| path.starts_with(place))
-            || OWN.iter().any(|place| path.starts_with(place))
+            || is_own(path)
             || given.entry == Some(path)
             || path.components().any(|part| part.as_os_str() == "__pycache__")
     };
@@ -131,8 +130,8 @@ pub fn synthesise(needs: &Needs, given: &Given<'_>) -> Learned {
     let mut write = Places::from_iter(wanted(Need::Write).into_iter().chain(made.iter().cloned()));
     write.gather(&mut notes, "written");
 
-    let libraries = |path: &PathBuf| !is_library(path);
-    let mut read = Places::from_iter(wanted(Need::Read).into_iter().filter(libraries));
+    // Libraries are loaded, which has rules of its own.
+    let mut read = Places::from_iter(wanted(Need::Read).into_iter().filter(|path| !is_library(path)));
     // What was made in this run is not there when the next one starts.
     let fresh: Vec<PathBuf> =
         read.0.iter().filter(|path| names.iter().any(|name| path.starts_with(name))).cloned().collect();

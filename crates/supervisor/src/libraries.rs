@@ -1,6 +1,6 @@
-//! What of a directory of libraries is code. The loader, told a file's name, runs it as a program wherever it may be mapped
-//! as code: so where programs can be started, no more of such a directory may be mapped than holds libraries, and the
-//! programs among those are covered.
+//! What of a directory of libraries is code. The loader, told a file's name, runs it as a program wherever it may be
+//! mapped as code: so where programs can be started, no more of such a directory may be mapped than holds libraries,
+//! and the programs among those are covered.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

@@ -58,8 +58,8 @@ pub struct Options {
     pub entry: Option<PathBuf>,
     /// Keep the worker's stdin open, to be had by [`crate::Supervisor::take_stdin`]; else it is at its end.
     pub stdin: bool,
-    /// Record system calls, those of the policy's `audit.events`, whatever its `audit.enabled` says; the caller keeps the
-    /// record in this file, which no worker may write.
+    /// Record system calls, those of the policy's `audit.events`, whatever its `audit.enabled` says; the caller keeps
+    /// the record in this file, which no worker may write.
     pub audit_log: Option<PathBuf>,
     /// Deny nothing, and tell at the end which policy would have been enough ([`crate::Event::Learned`]).
     pub learn: bool,

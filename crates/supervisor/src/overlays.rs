@@ -1,5 +1,5 @@
-//! Overlays of a running sandbox, which remember the names that they have seen: made to look again before each execution,
-//! so that what the host has changed meanwhile shows.
+//! Overlays of a running sandbox, which remember the names that they have seen: made to look again before each
+//! execution, so that what the host has changed meanwhile shows.
 
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -8,8 +8,8 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::event::{Enforcement, LandlockInForce, Namespaces, ProcessStats};
 
-/// Reads back what the kernel enforces on `pid`. What cannot be read is not claimed. `wanted`: the layers of the policy;
-/// none without a sandbox.
+/// Reads back what the kernel enforces on `pid`. What cannot be read is not claimed. `wanted`: the layers of the
+/// policy; none without a sandbox.
 pub fn enforcement(pid: Option<i32>, built: &Built, wanted: Option<&Plugins<bool>>) -> Enforcement {
     let enforced = wanted.is_some();
     let mut notes = built.notes.clone();

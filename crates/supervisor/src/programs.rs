@@ -147,7 +147,7 @@ impl Search<'_> {
             let (Some(decision), Ok(real)) = (denial(self.policies.written, &name), name.canonicalize()) else {
                 continue;
             };
-            // A higher source may allow it by its real name.
+            // Told by the rule that denies its real name, where one does.
             let decision = denial(&self.policies.real, &real).unwrap_or(decision);
             self.programs.denied.entry(real).or_insert(decision);
         }
@@ -467,8 +467,8 @@ fn is_started(path: &Path) -> bool {
     }
 }
 
-/// What `#!` names.
-fn interpreter_of(script: &Path) -> Option<PathBuf> {
+/// What `#!` names: what the kernel starts in the place of a script.
+pub fn interpreter_of(script: &Path) -> Option<PathBuf> {
     let mut head = Vec::new();
     crate::files::open(script, true).ok()?.take(MAX_FIRST_LINE).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;

@@ -39,8 +39,8 @@ struct Item {
     sent: usize,
 }
 
-/// First in, first out. Before there is a worker everything waits here; what a worker was handed stays until it has begun
-/// with it, for another worker may have to take it over.
+/// First in, first out. Before there is a worker everything waits here; what a worker was handed stays until it has
+/// begun with it, for another worker may have to take it over.
 #[derive(Default)]
 pub struct Queue {
     items: VecDeque<Item>,

@@ -277,9 +277,9 @@ impl Supervisor {
         }
     }
 
-    /// Puts policies in the place of the policy file, by a new sandbox. The old one, and its policy, hold until the new one
-    /// is ready; when that fails, nothing has changed. What the worker was handed before ends under the old policy, within
-    /// two seconds; all other code that waits is executed under the new one.
+    /// Puts policies in the place of the policy file, by a new sandbox. The old one, and its policy, hold until the new
+    /// one is ready; when that fails, nothing has changed. What the worker was handed before ends under the old policy,
+    /// within two seconds; all other code that waits is executed under the new one.
     pub fn apply_policy_set(&self, set: PolicySet) -> impl Future<Output = Result<PolicyMeta, Error>> + Send + 'static {
         self.change(Change::Apply(set))
     }

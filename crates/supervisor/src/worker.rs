@@ -1,4 +1,5 @@
-//! The task of one supervisor on the reader thread: starts the first sandbox, serves its owner, and exchanges sandboxes.
+//! The task of one supervisor on the reader thread: starts the first sandbox, serves its owner, and exchanges
+//! sandboxes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -97,6 +97,13 @@ fn everything_else_is_named_with_its_place() {
                 .into(),
         ),
         (
+            "--allow-ffi=/l",
+            r#""plugins": {"landlock": false}"#,
+            "p.json: plugins.landlock: allow ffi /l (--allow-ffi=/l): plugins.landlock = false, and without Landlock a named \
+             pipe beside a library can be written to"
+                .into(),
+        ),
+        (
             "",
             r#""defaults": {"net": "allow"}"#,
             r#"p.json: defaults.net: defaults.net = "allow" is not supported yet"#.into(),

@@ -30,8 +30,8 @@ pub struct Installed {
 /// Loads the gate's filter, and with `list` the list's too where nothing that it refuses is needed any more: neither is
 /// another filter to be loaded, nor is anybody traced.
 ///
-/// A second listener in one chain of filters is EBUSY, as when the host itself runs under one: then the worker is traced
-/// until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a listener.
+/// A second listener in one chain of filters is EBUSY, as when the host itself runs under one: then the worker is
+/// traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a listener.
 pub fn install(helper: &HelperEnd, gate: ExecGate, list: bool) -> Result<Installed> {
     let list = list && !off(Layer::Seccomp);
     if gate == ExecGate::Open || off(Layer::ExecGate) {

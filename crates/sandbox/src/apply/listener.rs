@@ -1,7 +1,8 @@
 //! The listener of a watched sandbox: the supervisor is asked about every call that the plan names.
 //!
 //! The worker loads this filter itself, so that PID 1, whose duties the supervisor waits for, is never asked about. The
-//! kernel allows one listener in a chain of filters; where the host holds it already there is no watching, and no start.
+//! kernel allows one listener in a chain of filters; where the host holds it already there is no watching, and no
+//! start.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;

@@ -173,8 +173,9 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         notes.push("Landlock is left out, as plugins.landlock asks".into());
     }
 
-    // The filters. PID 1 does its duties under the built-in list, which the worker inherits; what the policy denies on top
-    // is the worker's alone. Where calls are watched, the gate and the worker's list are parts of the listener's filter.
+    // The filters. PID 1 does its duties under the built-in list, which the worker inherits; what the policy denies on
+    // top is the worker's alone. Where calls are watched, the gate and the worker's list are parts of the listener's
+    // filter.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
     let SeccompPlan { deny, exec, watch } = &plan.seccomp;

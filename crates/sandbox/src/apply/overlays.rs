@@ -1,9 +1,9 @@
 //! Read-only overlays over directories that hold something denied.
 //!
-//! A cover goes by the file that it covers: where the host renames another file over that, the kernel takes the cover away,
-//! and the new file shows. A cover on an overlay goes by the overlay's own names, which the host does not change. Nor does
-//! the host make a name that a whiteout hides. In return an overlay remembers the names that it has seen, so that the
-//! supervisor gets a handle by which it makes it forget them.
+//! A cover goes by the file that it covers: where the host renames another file over that, the kernel takes the cover
+//! away, and the new file shows. A cover on an overlay goes by the overlay's own names, which the host does not change.
+//! Nor does the host make a name that a whiteout hides. In return an overlay remembers the names that it has seen, so
+//! that the supervisor gets a handle by which it makes it forget them.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,5 @@
-//! From the list of system calls with its reasons (`data/syscalls.list`) to a BPF program. The build script compiles this
-//! file too, and so spares every launch the work.
+//! From the list of system calls with its reasons (`data/syscalls.list`) to a BPF program. The build script compiles
+//! this file too, and so spares every launch the work.
 //!
 //! The program is a binary search tree over call numbers, since loading runs it once for every number, and each call
 //! runs it once more. It is made by hand rather than by `seccompiler`, whose programs are linear, know one errno for

@@ -13,8 +13,8 @@ use self::compile::{
 pub use self::compile::{Instruction, List};
 
 // `PLAIN` and `ASKING: Option<&[Instruction]>`, the list's filter without and with the exec gate in it, and
-// `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that they
-// were compiled on is not the one that they are for.
+// `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that
+// they were compiled on is not the one that they are for.
 include!(concat!(env!("OUT_DIR"), "/filter.rs"));
 
 // <linux/seccomp.h>
@@ -61,9 +61,9 @@ pub fn name(number: u32) -> Option<&'static str> {
     Sysno::new(number as usize).map(|call| call.name())
 }
 
-/// The filter that refuses these calls and lets all else pass to the filter behind it; `None` where the list refuses them
-/// itself, as it does those of the default policy. Fails only on a name that is no system call, which policies check
-/// before.
+/// The filter that refuses these calls and lets all else pass to the filter behind it; `None` where the list refuses
+/// them itself, as it does those of the default policy. Fails only on a name that is no system call, which policies
+/// check before.
 pub fn refusing(names: &[String]) -> Result<Option<Vec<Instruction>>, String> {
     let refuse = step(RETURN, Verdict::Errno(libc::EPERM).action(), 0, 0);
     let mut program = vec![

@@ -16,8 +16,8 @@ use crate::plan::Rights;
 const MAX_OVERLAYS: usize = 32;
 
 impl Builder {
-    /// Overlays over the smallest directories that hold what is denied, where the worker may not write: for the host may, and
-    /// a mask goes away with the file that it covers. Names that do not exist can be denied there alone.
+    /// Overlays over the smallest directories that hold what is denied, where the worker may not write: for the host
+    /// may, and a mask goes away with the file that it covers. Names that do not exist can be denied there alone.
     pub(super) fn overlay(&mut self, tree: &mut Tree, places: &[Place], missing: &[Missing]) -> Result<(), ViewError> {
         let mut wanted: BTreeMap<PathBuf, Vec<Bytes>> = BTreeMap::new();
         for (path, _) in tree.binds.iter().filter(|(_, shown)| shown.hidden) {

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{FsPerm, Proto, Query};
+use buntime_policy::FsPerm::{self, MakeDir, MakeReg, MakeSym, ReadFile, RemoveDir, RemoveFile, WriteFile};
+use buntime_policy::{Proto, Query};
 use buntime_sandbox::sys::Notification;
 
 use super::caller::Caller;
@@ -42,8 +43,12 @@ pub const LOOKS: &[&str] =
 enum About {
     /// A file, which is opened with the flags of this argument.
     Open(Place, usize),
+    /// A file, which is made where there is none, and written.
+    Create(Place),
     /// A file, with which this is done.
     File(Place, FsPerm),
+    /// A file or, by the flags of this argument, a directory, which is removed.
+    Remove(Place, usize),
     /// A file, which is looked at.
     Look(Place),
     /// Two files.
@@ -80,6 +85,19 @@ pub enum Access {
 }
 
 impl Access {
+    /// Whether the disk has what it takes, or where to make it. What cannot be seen from here may.
+    pub fn may_succeed(&self) -> bool {
+        match self {
+            Self::Create(path) | Self::File(path, MakeReg | MakeDir | MakeSym) => {
+                path.parent().is_some_and(Path::is_dir)
+            }
+            Self::File(path, _) | Self::Look(path) | Self::Program(path) | Self::Library(path) => {
+                path.symlink_metadata().is_ok()
+            }
+            Self::Address(_) => true,
+        }
+    }
+
     /// The question to the policy; none where no rule is about it.
     pub fn query(&self) -> Option<Query> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -114,7 +132,12 @@ pub fn target(name: &str, call: &Notification, caller: &Caller) -> Target {
     };
     let accesses = match about(name) {
         Some(About::Open(place, flags)) => path(place).map(|path| opened(path, argument(flags) as i32)),
+        Some(About::Create(place)) => path(place).map(|path| vec![Access::Create(path)]),
         Some(About::File(place, perm)) => path(place).map(|path| vec![Access::File(path, perm)]),
+        Some(About::Remove(place, flags)) => {
+            let perm = if argument(flags) as i32 & libc::AT_REMOVEDIR != 0 { RemoveDir } else { RemoveFile };
+            path(place).map(|path| vec![Access::File(path, perm)])
+        }
         // Without a name it is the descriptor that is looked at, which takes no right.
         Some(About::Look(Place(Some(directory), at)))
             if caller.text(argument(at)).is_some_and(|name| name.is_empty()) =>
@@ -177,13 +200,12 @@ fn opened(path: PathBuf, flags: i32) -> Vec<Access> {
 }
 
 fn about(name: &str) -> Option<About> {
-    use FsPerm::{MakeDir, MakeReg, MakeSym, ReadFile, RemoveDir, RemoveFile, WriteFile};
     let first = Place(None, 0);
     let at = Place(Some(0), 1);
     Some(match name {
         "open" => About::Open(first, 1),
         "openat" => About::Open(at, 2),
-        "creat" => About::File(first, WriteFile),
+        "creat" => About::Create(first),
         "stat" | "lstat" | "access" | "readlink" | "statfs" | "getxattr" | "lgetxattr" | "listxattr" | "chdir" => {
             About::Look(first)
         }
@@ -200,7 +222,7 @@ fn about(name: &str) -> Option<About> {
         "mknodat" => About::File(at, MakeReg),
         "rmdir" => About::File(first, RemoveDir),
         "unlink" => About::File(first, RemoveFile),
-        "unlinkat" => About::File(at, RemoveFile),
+        "unlinkat" => About::Remove(at, 2),
         "symlink" => About::File(Place(None, 1), MakeSym),
         "symlinkat" => About::File(Place(Some(1), 2), MakeSym),
         "rename" => About::Files([(first, RemoveFile), (Place(None, 1), MakeReg)]),
@@ -258,6 +280,19 @@ mod tests {
     #[test]
     fn what_no_rule_is_about_shows_its_arguments() {
         assert_eq!(told("getpid", [1, 0xff, 0, 0, 0, 0]), ("0x1, 0xff, 0x0, 0x0, 0x0, 0x0".into(), 0));
+    }
+
+    #[test]
+    fn what_is_made_and_what_is_removed_go_by_the_call() {
+        let path = CString::new("/nowhere/x").unwrap();
+        let (address, own) = (path.as_ptr() as u64, Caller::new(std::process::id()));
+        let first = |name: &str, arguments: [u64; 6]| target(name, &call(arguments), &own).accesses.remove(0);
+        assert_eq!(first("creat", [address, 0, 0, 0, 0, 0]), Access::Create("/nowhere/x".into()));
+        let removed = |flags: i32| first("unlinkat", [libc::AT_FDCWD as u64, address, flags as u64, 0, 0, 0]);
+        assert_eq!(removed(0), Access::File("/nowhere/x".into(), RemoveFile));
+        assert_eq!(removed(libc::AT_REMOVEDIR), Access::File("/nowhere/x".into(), RemoveDir));
+        assert!(!Access::Create("/nowhere/x".into()).may_succeed());
+        assert!(Access::Create("/tmp/x".into()).may_succeed() && Access::Address("127.0.0.1:1".into()).may_succeed());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //!
 //! It decides nothing by what it reads of a caller, which other threads can change after the look: the kernel's own
 //! walls stand behind every call that goes on. What it refuses it refuses by the call's number and registers alone, as
-//! the filter of an unwatched sandbox does: what the list refuses, what the policy denies by name, and every `execve` after
-//! the worker's own where no program may be started. If this thread ends, so does the listener, and the kernel fails every
-//! watched call.
+//! the filter of an unwatched sandbox does: what the list refuses, what the policy denies by name, and every `execve`
+//! after the worker's own where no program may be started. If this thread ends, so does the listener, and the kernel
+//! fails every watched call.
 
 mod budget;
 mod caller;
@@ -16,7 +16,6 @@ mod system;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -169,6 +168,12 @@ impl Shared {
         // Whatever panicked while it was held left counts and records that are whole.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+
+    /// Nothing is answered any more, and the reader is to know why.
+    fn fail(&self, why: String) {
+        self.lock().failed = Some(why);
+        self.news.notify_one();
+    }
 }
 
 impl Watcher {
@@ -221,7 +226,19 @@ impl Watcher {
     }
 }
 
+/// Tells the reader of a panic, too: with the thread the listener goes, and the kernel fails each watched call.
+struct TellPanic<'a>(&'a Shared);
+
+impl Drop for TellPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("the thread buntime-notify panicked".into());
+        }
+    }
+}
+
 fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
+    let _told = TellPanic(shared);
     let mut budget = Budget::new(Instant::now());
     let mut told = Instant::now();
     loop {
@@ -238,7 +255,8 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
             Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
             Ok(_) if polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN)) => {}
             // No process is left that the filter holds for.
-            Ok(_) | Err(_) => return,
+            Ok(_) => return,
+            Err(error) => return shared.fail(format!("poll: {error}")),
         }
         let answered = sys::receive_notification(listener.as_fd()).and_then(|asked| match asked {
             Some(asked) => {
@@ -251,9 +269,7 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
             None => Ok(()),
         });
         if let Err(error) = answered {
-            shared.lock().failed = Some(error.to_string());
-            shared.news.notify_one();
-            return;
+            return shared.fail(error.to_string());
         }
     }
 }
@@ -296,7 +312,6 @@ impl Watch {
 
     fn answer(&mut self, listener: &OwnedFd, asked: &Notification, shared: &Shared) -> Reply {
         let number = asked.number as u32;
-        let refusal = self.refusal(number, &asked.arguments);
         if self.worker.is_none() {
             // What leads up to the worker's own `execve` is the helper's doing.
             if number != libc::SYS_execve as u32 {
@@ -311,6 +326,7 @@ impl Watch {
             shared.news.notify_one();
             return Reply::Continue;
         }
+        let refusal = self.refusal(number, &asked.arguments);
         if let Some(name) = seccomp::name(number) {
             self.see(name, listener, asked, refusal.as_ref(), shared);
         }
@@ -351,10 +367,15 @@ impl Watch {
             let query = access.query()?;
             Some((query.kind(), self.job.stack.decide(&query)))
         };
-        let decisions: Vec<(PermissionKind, Decision)> = target.accesses.iter().filter_map(decided).collect();
         let Wanted { monitor, learn, .. } = self.job.wanted;
+        let decisions: Vec<(PermissionKind, Decision)> = target.accesses.iter().filter_map(decided).collect();
+        // Of a monitored worker: what would be denied to it, and not what fails anyway.
+        let would_work: Vec<bool> = if monitor {
+            target.accesses.iter().filter(|access| access.query().is_some()).map(Access::may_succeed).collect()
+        } else {
+            Vec::new()
+        };
         let needs = if learn { needs::of(&target.accesses) } else { Vec::new() };
-        let is_there = monitor && fs::symlink_metadata(&target.name).is_ok();
         // The worker's own denials are told by its hooks, in Python's words.
         let is_news = |decision: &Decision| !decision.allowed && self.is_news(&target.name, decision);
         let is_told = !monitor && !learn && decisions.iter().any(|(_, decision)| is_news(decision));
@@ -371,11 +392,12 @@ impl Watch {
         }
         needs.into_iter().for_each(|(need, what)| state.needs.add(need, what));
         let is_runtime = is_within(&target.name, &self.job.runtime);
-        for (kind, decision) in &decisions {
+        for (index, (kind, decision)) in decisions.iter().enumerate() {
+            let would_work = would_work.get(index).is_some_and(|would| *would);
             let is_let_through = refusal.is_none() && !is_runtime;
             let text = match decision.action {
                 Action::Warn if is_let_through => let_through,
-                Action::Deny if is_let_through && is_there => would_be_denied,
+                Action::Deny if is_let_through && would_work => would_be_denied,
                 _ => continue,
             };
             let thing = (*kind, target.name.clone());

@@ -2,17 +2,14 @@
 //!
 //! Of a run that nothing is denied to, and that sees the host's own files by their own names.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use buntime_policy::FsPerm;
 
 use super::calls::Access;
 use crate::learn::Need;
-
-/// Longest first line of a script that the kernel reads (execve(2)).
-const MAX_FIRST_LINE: u64 = 256;
+use crate::programs::interpreter_of;
 
 /// What these accesses need. What will fail for want of a file needs nothing.
 pub fn of(accesses: &[Access]) -> Vec<(Need, PathBuf)> {
@@ -36,7 +33,8 @@ fn of_one(access: &Access) -> Vec<(Need, PathBuf)> {
         Access::Look(path) if path.is_file() => kept(Need::Read, path),
         Access::Program(path) if path.is_file() => {
             let mut needs = kept(Need::Run, path);
-            needs.extend(interpreter_of(path).map(|interpreter| (Need::Run, interpreter)));
+            let interpreter = interpreter_of(path).filter(|interpreter| interpreter.is_file());
+            needs.extend(interpreter.map(|interpreter| (Need::Run, interpreter)));
             needs
         }
         Access::Library(path) => kept(Need::Load, path),
@@ -57,16 +55,6 @@ fn plain(path: PathBuf) -> PathBuf {
         (_, Some(Ok(directory)), Some(name)) => directory.join(name),
         _ => path,
     }
-}
-
-/// What the kernel starts in the place of a script.
-fn interpreter_of(script: &Path) -> Option<PathBuf> {
-    let mut line = Vec::new();
-    File::open(script).ok()?.take(MAX_FIRST_LINE).read_to_end(&mut line).ok()?;
-    let line = line.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let word = line.trim_ascii().split(|byte| matches!(byte, b' ' | b'\t')).next()?;
-    let path = PathBuf::from(String::from_utf8(word.to_vec()).ok()?);
-    path.is_file().then_some(path)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl System {
 
     /// Whether the kernel answers truly what this name is about, as no rule says anything about the system.
     pub fn is_told_by_kernel(stack: &PolicyStack, name: &str) -> bool {
-        let made_up = ["osRelease", "osUptime", "loadavg", "systemMemoryInfo", "cpus"];
+        let made_up = ["os", "osRelease", "osUptime", "loadavg", "systemMemoryInfo", "cpus"];
         made_up.contains(&name) && Self::by(stack, "").is_none()
     }
 
