@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use buntime_sandbox::Bytes;
 use buntime_sandbox::message::{self, FromHelper, LaunchFds};
-use buntime_sandbox::plan::{Access, Bind, ExecGate, Identity, LandlockRule, Node, Plan, SeccompPlan, Tmpfs, Worker};
+use buntime_sandbox::plan::{
+    Access, Bind, ExecGate, Identity, LandlockRule, NetworkPlan, Node, Plan, SeccompPlan, Tmpfs, Worker,
+};
 use buntime_sandbox::sys::{self, Reply};
 
 type Failure = Box<dyn std::error::Error>;
@@ -180,6 +182,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
         with_landlock: true,
         landlock,
         seccomp: SeccompPlan { deny: Vec::new(), exec: ExecGate::WorkerOnly, watch: Vec::new() },
+        network: NetworkPlan::None,
         worker: Worker {
             program: Bytes::from("/stamp"),
             argv: vec![Bytes::from("stamp")],

@@ -18,6 +18,7 @@ fn plan(program: &str, cwd: &str) -> Plan {
         with_landlock: true,
         landlock: vec![],
         seccomp: SeccompPlan::default(),
+        network: buntime_sandbox::plan::NetworkPlan::None,
         worker: Worker { program: bytes(program), argv: vec![bytes(program)], env: vec![], cwd: bytes(cwd) },
     }
 }

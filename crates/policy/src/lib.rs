@@ -27,6 +27,7 @@
 #![warn(missing_docs)]
 
 mod decide;
+mod egress;
 mod error;
 mod flags;
 mod json;
@@ -48,6 +49,7 @@ mod suggest;
 mod supported;
 
 pub use decide::{Decision, FsRights, Overridden};
+pub use egress::{Egress, Name, Peer};
 pub use error::PolicyError;
 pub use flags::{Grants, Permissions, Selection, hint_flag, shell_word};
 pub use json_schema::json_schema;

@@ -23,6 +23,8 @@ pub struct Plan {
     pub landlock: Vec<LandlockRule>,
     /// Which system calls are refused.
     pub seccomp: SeccompPlan,
+    /// What there is of a network.
+    pub network: NetworkPlan,
     /// What is started.
     pub worker: Worker,
 }
@@ -324,6 +326,22 @@ pub enum ExecGate {
     WorkerOnly,
     /// `execve` is left to the mounts and Landlock.
     Open,
+}
+
+/// What there is of a network in the sandbox's own network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkPlan {
+    /// Loopback alone.
+    #[default]
+    None,
+    /// Every flow goes to listeners that the supervisor holds.
+    Relayed {
+        /// Blocks of loopback addresses, their prefix's length, and ports `from` to `to`, that are relayed, too: the
+        /// rest of 127/8 and ::1 is the worker's own.
+        loopback: Vec<(std::net::IpAddr, u8, u16, u16)>,
+        /// Datagrams to other ports than 53 are relayed, too.
+        udp: bool,
+    },
 }
 
 /// The one program that is started.

@@ -14,7 +14,7 @@ use buntime_ipc::{Layers, Segment, SetUp};
 use buntime_policy::{Action, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
-use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
+use buntime_sandbox::plan::{ExecGate, Identity, NetworkPlan, Plan, SeccompPlan, Worker};
 use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Region, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
@@ -366,6 +366,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         tree: view.tree,
         with_landlock: settled.in_force.plugins().landlock,
         landlock: view.landlock,
+        network: NetworkPlan::None,
         seccomp: SeccompPlan {
             deny: settled.in_force.normalized().anti_escape.deny_syscalls,
             exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
