@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use buntime_network::{Bounds, Decided, Flow, Sink};
-use buntime_policy::{Action, Egress, PermissionKind, Proto};
+use buntime_policy::{Action, Egress, Name, PermissionKind, Proto, hint_flag};
 use buntime_sandbox::plan::NetworkPlan;
 
+use crate::denials::Why;
 use crate::event::{Event, NetFlow};
 use crate::inbound::Inbound;
 use crate::learn::Need;
@@ -109,7 +110,9 @@ impl News {
             }
             let pid = inbound.worker_pid.unwrap_or(0);
             let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
-            inbound.denials.report_decided(&inbound.settled.stack, pid, report, Some(&decision), &mut inbound.batch);
+            let egress = &inbound.settled.egress;
+            let why = |target: &str| Why { decision: Some(decision), flag: flag_that_allows(egress, target) };
+            inbound.denials.count(report, pid, why, &mut inbound.batch);
         }
         inbound.denials.missed(std::mem::take(more_decided));
         for flow in flows.drain(..) {
@@ -126,6 +129,22 @@ impl News {
         let more = std::mem::take(more_flows);
         if more > 0 {
             inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        }
+    }
+}
+
+/// The flag that would allow what is named here, `host` or `host:port`. None where no flag does.
+fn flag_that_allows(egress: &Egress, target: &str) -> Option<String> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return egress.hint(None, Some(address.ip()), address.port());
+    }
+    match target.rsplit_once(':') {
+        Some((name, port)) => egress.hint(Some(&Name::parse(name).ok()?), None, port.parse().ok()?),
+        None => {
+            let name = Name::parse(target).ok()?;
+            // Of a look-up it is not known what for: the flag that leaves the port open.
+            egress.hint(Some(&name), None, 443)?;
+            hint_flag(PermissionKind::Net, name.as_str())
         }
     }
 }
