@@ -20,9 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         refused = compile::refused()?;
     }
-    let text = format!(
-        "static FILTERS: &[&[Instruction]] = &[\n{filters}];\nstatic REFUSED: &[u32] = &{refused:?};\n"
-    );
+    let text = format!("static FILTERS: &[&[Instruction]] = &[\n{filters}];\nstatic REFUSED: &[u32] = &{refused:?};\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("filter.rs"), text)?;
     Ok(())
 }

@@ -92,7 +92,6 @@ fn reason(rule: &Rule) -> Option<&'static str> {
             Some("sha256 pins the content of one program: name that one")
         }
         (_, Action::Deny) => None,
-        (Target::Ffi(_) | Target::Sys(_), Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
             perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
