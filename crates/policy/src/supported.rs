@@ -1,7 +1,7 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
 //! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name;
-//! extra system calls; `--allow-all`; and the default denial of everything else.
+//! what the system tells of itself; extra system calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
