@@ -13,6 +13,12 @@ use std::time::Duration;
 
 use buntime_policy::{Decision, Egress, Name, Proto};
 
+pub use names::Names;
+pub use upstream::{ResolveError, Resolved, Sources, Upstream};
+
+mod names;
+mod upstream;
+
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interception {
