@@ -135,7 +135,9 @@ export type SupervisorEvent =
   /** `dropped`: calls that came too fast to be kept, after these. */
   | { type: "audit-events"; data: AuditEvent[]; dropped?: number }
   /** Calls so far, by name; five times a second at most. */
-  | { type: "syscalls"; data: { buckets: string[]; counts: number[] } };
+  | { type: "syscalls"; data: { buckets: string[]; counts: number[] } }
+  /** A flow of the network's ended, or was refused. */
+  | { type: "net"; data: NetFlow };
 
 export type WorkerPhase =
   | "starting" | "ready"
@@ -201,6 +203,26 @@ export interface Snapshot {
   config: SandboxConfig | null;
   enforcement: Enforcement | null;
   state: WorkerState;
+}
+
+/** One flow of the network's, at its end. */
+export interface NetFlow {
+  /** The name that was asked for; null for an address. */
+  host: string | null;
+  address: string;
+  port: number;
+  proto: "tcp" | "udp";
+  verdict: "allow" | "warn" | "deny";
+  /** Null: the default. */
+  rule: string | null;
+  /** To the worker. */
+  bytesIn: number;
+  /** From the worker. */
+  bytesOut: number;
+  /** From the worker's connect to the end. */
+  ms: number;
+  /** Why it ended otherwise than by the will of both sides. */
+  error?: string;
 }
 
 // ---- policies -----------------------------------------------------------------------------------------------------

@@ -242,6 +242,9 @@ fn bytes(event: &Event) -> usize {
             size_of_val(&**denial) + texts
         }
         Event::Memory(stats) => size_of_val(&**stats),
+        Event::Net(flow) => {
+            size_of_val(&**flow) + text(&flow.host) + flow.address.len() + text(&flow.rule) + text(&flow.error)
+        }
         Event::AuditEvents { events, .. } => {
             let texts = |one: &AuditEvent| one.target.len() + one.source.len() + text(&one.rule) + text(&one.raw);
             events.iter().map(|one| size_of_val(one) + texts(one)).sum()

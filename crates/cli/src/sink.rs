@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use buntime_policy::{Action, Proto};
 use buntime_supervisor::{
-    Denial, Enforcement, Event, EventSink, Flow, Learned, Outcome, Output, Phase, Stream, WorkerState,
+    Denial, Enforcement, Event, EventSink, Flow, Learned, NetFlow, Outcome, Output, Phase, Stream, WorkerState,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -171,6 +172,10 @@ impl EventSink for Sink {
                         self.notify(Notice::Unrecorded(error.to_string()));
                     }
                 }
+                Event::Net(flow) if self.verbose => {
+                    self.break_line();
+                    say::note(&describe_flow(&flow));
+                }
                 Event::Enforcement(enforcement) if self.verbose => say::note(&describe(&enforcement)),
                 _ => {}
             }
@@ -210,10 +215,60 @@ fn describe(enforcement: &Enforcement) -> String {
     line
 }
 
+/// A flow of the network's, in one line.
+fn describe_flow(flow: &NetFlow) -> String {
+    let NetFlow { address, port, bytes_in, bytes_out, ms, .. } = flow;
+    let proto = if flow.proto == Proto::Tcp { "tcp" } else { "udp" };
+    let peer = match &flow.host {
+        Some(host) => format!("{host}:{port} ({address})"),
+        None if address.contains(':') => format!("[{address}]:{port}"),
+        None => format!("{address}:{port}"),
+    };
+    let verdict = match flow.verdict {
+        Action::Allow => "allowed",
+        Action::Warn => "allowed with a warning",
+        Action::Deny => "denied",
+    };
+    let mut line = format!("{proto} {peer}: {verdict}, {bytes_in} bytes in, {bytes_out} bytes out, {ms} ms");
+    if let Some(error) = &flow.error {
+        line += &format!("; {}", escape::escape(error));
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use buntime_supervisor::{LandlockInForce, Namespaces};
+
+    #[test]
+    fn flow_in_one_line() {
+        let mut flow = NetFlow {
+            host: Some("example.com".to_owned()),
+            address: "93.184.216.34".to_owned(),
+            port: 443,
+            proto: Proto::Tcp,
+            verdict: Action::Allow,
+            rule: None,
+            bytes_in: 10,
+            bytes_out: 20,
+            ms: 3,
+            error: None,
+        };
+        assert_eq!(
+            describe_flow(&flow),
+            "tcp example.com:443 (93.184.216.34): allowed, 10 bytes in, 20 bytes out, 3 ms"
+        );
+        flow = NetFlow {
+            host: None,
+            address: "2001:db8::1".to_owned(),
+            proto: Proto::Udp,
+            verdict: Action::Deny,
+            error: Some("x\n".to_owned()),
+            ..flow
+        };
+        assert_eq!(describe_flow(&flow), "udp [2001:db8::1]:443: denied, 10 bytes in, 20 bytes out, 3 ms; x\\n");
+    }
 
     #[test]
     fn enforcement_in_one_line() {

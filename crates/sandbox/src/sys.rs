@@ -327,6 +327,14 @@ pub fn open_process(pid: libc::pid_t) -> Result<OwnedFd> {
     check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }, "pidfd_open", pid).map(owned)
 }
 
+/// A descriptor of the process behind one of [`open_process`], shared with it (pidfd_getfd(2), Linux 5.6). Takes the right
+/// to trace it. Close-on-exec.
+pub fn copy_descriptor(process: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: a call without pointers.
+    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) };
+    check(copy, "pidfd_getfd", fd).map(owned)
+}
+
 /// Sends a signal to the process behind a descriptor of [`open_process`]; it is pending when the call returns
 /// (pidfd_send_signal(2), Linux 5.1).
 pub fn signal_process(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {

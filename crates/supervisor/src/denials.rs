@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use buntime_ipc::DeniedKind;
-use buntime_policy::{PermissionKind, Permissions, PolicyStack, Query, hint_flag};
+use buntime_policy::{Decision, PermissionKind, Permissions, PolicyStack, Query, hint_flag};
 
 use crate::event::{Denial, Event, Hint};
 
@@ -32,7 +32,20 @@ impl Denials {
         &mut self,
         stack: &PolicyStack,
         pid: i32,
+        report: (PermissionKind, &[u8], &[u8]),
+        batch: &mut Vec<Event>,
+    ) {
+        self.report_decided(stack, pid, report, None, batch);
+    }
+
+    /// The same with the decision that was made, where the question alone does not lead to it: what a name resolves to
+    /// is part of the one about a flow.
+    pub fn report_decided(
+        &mut self,
+        stack: &PolicyStack,
+        pid: i32,
         (permission, operation, target): (PermissionKind, &[u8], &[u8]),
+        decision: Option<&Decision>,
         batch: &mut Vec<Event>,
     ) {
         let kind = permission.as_str();
@@ -51,8 +64,8 @@ impl Denials {
         if place == self.kept.len() {
             let (_, operation, target) = &key;
             // The hooks only explain: where the policy itself allows what they report, no rule denied it.
-            let decision = Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
-            let denied_by = decision.filter(|decision| !decision.allowed);
+            let asked = || Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
+            let denied_by = decision.cloned().or_else(asked).filter(|decision| !decision.allowed);
             let denial = Denial {
                 kind,
                 rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),

@@ -1,6 +1,6 @@
 //! What a supervisor tells its owner. The shapes are those of `index.d.ts`.
 
-use buntime_policy::{Action, NormalizedPolicy, PolicyMeta};
+use buntime_policy::{Action, NormalizedPolicy, PolicyMeta, Proto};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::SandboxConfig;
@@ -43,6 +43,8 @@ pub enum Event {
     Memory(Box<MemoryStats>),
     /// What is in force, before `Ready`.
     Enforcement(Box<Enforcement>),
+    /// A flow of the network's ended, or was refused.
+    Net(Box<NetFlow>),
     /// Something was refused.
     Denied(Box<Denial>),
     /// Something that the owner should know, and that stops nothing.
@@ -99,6 +101,7 @@ impl Serialize for Event {
             Self::ConfigLoaded(config) => pair(serializer, "config-loaded", config),
             Self::Memory(stats) => pair(serializer, "memory", stats),
             Self::Enforcement(enforcement) => pair(serializer, "enforcement", enforcement),
+            Self::Net(flow) => pair(serializer, "net", flow),
             Self::Denied(denial) => pair(serializer, "denied", denial),
             Self::Warn(text) => pair(serializer, "warn", text),
             Self::AuditEnabled(names) => pair(serializer, "audit-enabled", names),
@@ -259,7 +262,8 @@ pub struct Enforcement {
     pub seccomp: bool,
     /// `rlimit`, or `none`.
     pub limits: &'static str,
-    /// What the worker reaches: `none`, or the `host`'s.
+    /// How what the worker connects to is brought to the relay: `tproxy`, `redirect`; `none` without a network; `host`
+    /// for the host's own.
     pub network: &'static str,
     /// What else is to be known, and what could not be read.
     pub notes: Vec<String>,
@@ -307,6 +311,50 @@ pub struct Namespaces {
 pub struct LandlockInForce {
     /// The kernel's ABI, all of whose rights are handled.
     pub abi: u32,
+}
+
+/// One flow of the network's, at its end.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetFlow {
+    /// The name that was asked for; none for an address.
+    pub host: Option<String>,
+    /// Where it went. Unspecified where a name led nowhere.
+    pub address: String,
+    /// The port there.
+    pub port: u16,
+    /// `tcp`, `udp`.
+    pub proto: Proto,
+    /// What the policy said.
+    pub verdict: Action,
+    /// The rule that decided, as text; none for the default.
+    pub rule: Option<String>,
+    /// Bytes to the worker.
+    pub bytes_in: u64,
+    /// Bytes from the worker.
+    pub bytes_out: u64,
+    /// Milliseconds from the worker's connect to the end.
+    pub ms: u64,
+    /// Why it ended otherwise than by the will of both sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl From<buntime_network::Flow> for NetFlow {
+    fn from(flow: buntime_network::Flow) -> Self {
+        Self {
+            host: flow.host.map(|name| name.as_str().to_owned()),
+            address: flow.address.to_string(),
+            port: flow.port,
+            proto: flow.proto,
+            verdict: flow.decision.action,
+            rule: flow.decision.rule,
+            bytes_in: flow.bytes_in,
+            bytes_out: flow.bytes_out,
+            ms: u64::try_from(flow.duration.as_millis()).unwrap_or(u64::MAX),
+            error: flow.problem,
+        }
+    }
 }
 
 /// Something that the policy refused.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buntime_ipc::{ControlLine, ControlLines, Lie, RingState};
+use buntime_network::{Listeners, Network};
 use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WORKER_PID, WorkerEnd};
 use buntime_sandbox::mutation::{Layer, MUTANT, off};
 use buntime_sandbox::sys::{self, Reply};
@@ -20,6 +21,7 @@ use crate::event::{Enforcement, Event, MemoryStats, Phase, RingStats, WorkerStat
 use crate::executions::{Executions, signal_name};
 use crate::inbound::{Duty, Inbound, Inlet};
 use crate::launch::{Launched, Settled};
+use crate::network::{self, News};
 use crate::notify::{Job, Watcher};
 use crate::output::Outputs;
 use crate::overlays::Overlays;
@@ -61,6 +63,9 @@ pub struct Generation {
     /// Where calls are watched: until the listener comes, then for as long as the sandbox lasts.
     watch: Option<Job>,
     watcher: Option<Watcher>,
+    /// What the network's threads tell.
+    news: Arc<News>,
+    network: Option<Arc<Network>>,
     control: Readable<OwnedFd>,
     control_open: bool,
     to_host: Readable<OwnedFd>,
@@ -132,6 +137,7 @@ pub enum Wake {
     Helper,
     Listener,
     Watcher,
+    Network,
     Time,
 }
 
@@ -162,6 +168,8 @@ impl Generation {
             listener: None,
             watch: launched.watch,
             watcher: None,
+            news: Arc::default(),
+            network: None,
             control: Readable::new(launched.control)?,
             control_open: true,
             to_host: Readable::new(launched.to_host)?,
@@ -256,6 +264,7 @@ impl Generation {
                     None => std::future::pending().await,
                 }
             } => Wake::Watcher,
+            () = self.news.wait(), if !paused && self.network.is_some() => Wake::Network,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Time,
             () = self.control.wait(), if listens && self.control_open => Wake::Control,
             // Other sandboxes' turn first, then what was left unread.
@@ -273,6 +282,7 @@ impl Generation {
             Wake::Helper => self.read_helper(),
             Wake::Listener => self.pass_exec(),
             Wake::Watcher => self.hear_watcher(false),
+            Wake::Network => self.hear_network(),
             Wake::Time => self.time(),
         }
         self.inlet.lock().emit();
@@ -555,8 +565,24 @@ impl Generation {
         self.deadlines.enforcement = Some(Instant::now() + EXEC_SETTLES);
     }
 
+    /// The sandbox's network is served from here on.
+    fn start_network(&mut self, listeners: Listeners) {
+        let bounds = network::bounds(self.settled.config.network.rate_limit);
+        match Network::serve(listeners, self.settled.egress.clone(), bounds, self.news.clone()) {
+            Ok(network) => self.network = Some(Arc::new(network)),
+            Err(error) => {
+                self.failed = Some(Error::setup("ERR_BUNTIME_NETWORK", format!("the network: {error}")));
+                self.kill();
+            }
+        }
+    }
+
+    fn hear_network(&mut self) {
+        self.news.tell(&mut self.inlet.lock());
+    }
+
     fn start_watching(&mut self, listener: OwnedFd, job: &Job) {
-        match Watcher::start(listener, job) {
+        match Watcher::start(listener, job, self.network.clone()) {
             Ok(watcher) => {
                 self.watcher = Some(watcher);
                 if !job.audit().is_empty() {
@@ -634,6 +660,11 @@ impl Generation {
 
     /// The sandbox is gone: reads what it left, and leaves nothing behind.
     async fn bury(&mut self) -> Ended {
+        if let Some(network) = self.network.take() {
+            // Flows that are cut short tell of their ends.
+            network.stop();
+        }
+        self.hear_network();
         self.hear_watcher(true);
         {
             let inbound = &mut *self.inlet.lock();

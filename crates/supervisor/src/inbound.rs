@@ -188,6 +188,13 @@ impl Inbound {
         Ok(left | self.outputs.take_left())
     }
 
+    /// What was reached, where a policy is learned.
+    pub fn need(&mut self, need: Need, what: &str) {
+        if self.learns {
+            self.told.add(need, what.into());
+        }
+    }
+
     /// Sends the events on that were made.
     pub fn emit(&mut self) {
         if self.batch.is_empty() || self.duty == Duty::Waiting {

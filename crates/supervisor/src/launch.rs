@@ -8,13 +8,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use buntime_ipc::{Layers, Segment, SetUp};
-use buntime_policy::{Action, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env};
+use buntime_policy::{
+    Action, Egress, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, SourceKind, Target, Tier, is_reserved_env,
+};
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
-use buntime_sandbox::plan::{ExecGate, Identity, NetworkPlan, Plan, SeccompPlan, Worker};
+use buntime_sandbox::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
 use buntime_sandbox::view::{self, HARNESS, HOME, POLICY_COPY, Region, Scaffold};
 use buntime_sandbox::{Bytes, sys};
 use serde_json::Value;
@@ -25,6 +27,7 @@ use crate::error::Error;
 use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::kept;
+use crate::network;
 use crate::notify::{self, Job, Wanted};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, PolicySet, Stacked};
@@ -33,7 +36,7 @@ use crate::tree::{self, FileTree};
 
 /// What is said of a sandbox that monitors.
 const MONITORED: &str = "monitor: nothing of the policy is enforced, the worker can read, change and start all that \
-                             you can, and has no network; what the policy would deny is told";
+                             you can, and reaches the network through the relay alone; what the policy would deny is told";
 
 /// Size of the private `/tmp` that `filesystem.allow_write` asks for, in MB, where `resources.tmpfs_size` says nothing.
 const PRIVATE_TMP: f64 = 64.0;
@@ -52,6 +55,10 @@ pub struct Settled {
     watch: Wanted,
     /// What the sandbox enforces: the policy, or nothing where it monitors.
     pub in_force: PolicyStack,
+    /// What of it is about the network, below the configuration's ceiling.
+    pub egress: Arc<Egress>,
+    /// Where nothing is denied: what the policy would deny of the network.
+    pub would_deny: Option<Egress>,
     /// Nothing of the policy is enforced: what it would deny is told.
     monitors: bool,
     /// What the worker takes for the host's name.
@@ -152,19 +159,20 @@ fn enforceable(
             "no sandbox: nothing of the policy is enforced by the kernel, the worker can do all that you can".into(),
         );
     }
-    if allows_everything(&stack) {
-        warnings.push("--allow-all does not open the network yet: the worker has none".into());
-    }
     if monitors {
         warnings.push(MONITORED.into());
     }
     let hostname = hostname(&in_force);
-    let watch = match options {
+    let ceiling = config.network.ceiling()?;
+    let egress = Arc::new(Egress::new(in_force.clone(), ceiling.clone()));
+    let would_deny = monitors.then(|| Egress::new(stack.clone(), ceiling));
+    let mut watch = match options {
         Options { sandbox_enabled: false, .. } => Wanted::default(),
         Options { learn: true, .. } => Wanted::learning(),
         _ if monitors => Wanted::monitoring(&stack),
         _ => Wanted::by(&stack, options.audit_log.is_some(), &hostname),
     };
+    watch.connects = options.sandbox_enabled && egress.is_wanted();
     if options.sandbox_enabled {
         warnings.extend(warned_variables(&stack));
     }
@@ -179,6 +187,8 @@ fn enforceable(
         watch,
         hostname,
         in_force,
+        egress,
+        would_deny,
         monitors,
         audit_log,
         cwd,
@@ -317,7 +327,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         learn,
         read_all: everything,
         write_all: everything,
-        net: !kernel,
+        net: !kernel || settled.egress.is_wanted(),
         exec: policies.all_programs(),
     });
     let set_up = sys::sealed_memfd(c"buntime-setup", &set_up.into_bytes()).map_err(call)?;
@@ -366,7 +376,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         tree: view.tree,
         with_landlock: settled.in_force.plugins().landlock,
         landlock: view.landlock,
-        network: NetworkPlan::None,
+        network: network::plan(&settled.egress),
         seccomp: SeccompPlan {
             deny: settled.in_force.normalized().anti_escape.deny_syscalls,
             exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
@@ -439,11 +449,20 @@ pub fn write_active(options: &Options, settled: &Settled, regions: &[Region]) ->
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
 }
 
-/// The policy of a sandbox that denies nothing.
+/// The policy of a sandbox that denies nothing, private addresses and datagrams included.
 fn everything() -> Result<PolicyStack, Error> {
+    const ADDRESSES: &str = r#"{"version": 1, "net": {"rules": [
+        {"action": "allow", "proto": "tcp", "cidr": "0.0.0.0/0", "ports": "0-65535"},
+        {"action": "allow", "proto": "tcp", "cidr": "::/0", "ports": "0-65535"},
+        {"action": "allow", "proto": "udp", "cidr": "0.0.0.0/0", "ports": "0-65535"},
+        {"action": "allow", "proto": "udp", "cidr": "::/0", "ports": "0-65535"},
+        {"action": "allow", "proto": "udp", "host": "*"}
+    ]}}"#;
     let mut stack = PolicyStack::deny_all();
     let permissions = Permissions { allow_all: true, ..Permissions::default() };
     stack.push_flags(&permissions, "/").map_err(policies::error)?;
+    let addresses = buntime_policy::parse_policy(ADDRESSES, "monitor").map_err(policies::error)?;
+    stack.push_policy(SourceKind::Flags, addresses, "/").map_err(policies::error)?;
     Ok(stack)
 }
 

@@ -1,8 +1,10 @@
 //! From what a run was seen to need to the smallest policy under which it passes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use buntime_policy::Proto;
 use buntime_sandbox::view::is_own;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -56,8 +58,10 @@ pub enum Need {
     Load,
     /// A variable of the environment.
     Variable,
-    /// A host, which no policy can allow yet.
+    /// A host and port, over TCP.
     Connect,
+    /// A host and port, over UDP.
+    Send,
 }
 
 /// What a run was seen to need.
@@ -179,6 +183,8 @@ pub fn synthesise(needs: &Needs, given: &Given<'_>) -> Learned {
     };
     put("exec", paths(run));
     put("ffi", paths(load));
+    let reached = |need: Need, proto: Proto| needs.of(need).filter_map(move |peer| net_rule(peer.to_str()?, proto));
+    put("net", reached(Need::Connect, Proto::Tcp).chain(reached(Need::Send, Proto::Udp)).collect());
     put("env", variables.iter().map(|name| json!({"action": "allow", "name": name})).collect());
 
     // Of what was read too, where a directory is named in its place.
@@ -192,10 +198,19 @@ pub fn synthesise(needs: &Needs, given: &Given<'_>) -> Learned {
     for name in variables.iter().filter(|name| SENSITIVE_WORDS.iter().any(|word| name.to_uppercase().contains(word))) {
         notes.push(format!("it sees the variable {name}, which may hold a secret"));
     }
-    for host in needs.of(Need::Connect) {
-        notes.push(format!("it tried to connect to {}, which no policy can allow yet", host.display()));
-    }
     Learned { policy, notes }
+}
+
+/// The rule for a flow to `host:port`, by name or by address.
+fn net_rule(peer: &str, proto: Proto) -> Option<Value> {
+    if let Ok(peer) = peer.parse::<SocketAddr>() {
+        let address = buntime_policy::Cidr::from(peer.ip());
+        return Some(json!({
+            "action": "allow", "proto": proto, "cidr": address.to_string(), "ports": peer.port().to_string()
+        }));
+    }
+    let (host, port) = peer.rsplit_once(':')?;
+    Some(json!({"action": "allow", "host": host, "proto": proto, "ports": port}))
 }
 
 fn write_perms() -> Value {
@@ -348,9 +363,8 @@ mod tests {
             (Need::Read, "/data/what?"),
             (Need::List, "/home/me"),
             (Need::Variable, "GITHUB_TOKEN"),
-            (Need::Connect, "10.0.0.1:443"),
         ]);
-        for part in [".ssh", "/w/.env", "server.pem", "/data/what?", "/home/me", "GITHUB_TOKEN", "10.0.0.1:443"] {
+        for part in [".ssh", "/w/.env", "server.pem", "/data/what?", "/home/me", "GITHUB_TOKEN"] {
             assert!(learned.notes.iter().any(|note| note.contains(part)), "{part}: {:?}", learned.notes);
         }
         assert!(!paths(&learned, "fs", None).contains(&"/data/what?".to_owned()));
@@ -364,7 +378,18 @@ mod tests {
             (Need::Run, "/bin/x"),
             (Need::Load, "/opt/lib.so"),
             (Need::Variable, "A"),
+            (Need::Connect, "db.example:5432"),
+            (Need::Connect, "10.0.0.1:443"),
+            (Need::Send, "[2001:db8::1]:53"),
         ]);
+        assert_eq!(
+            learned.policy["net"]["rules"],
+            json!([
+                {"action": "allow", "proto": "tcp", "cidr": "10.0.0.1/32", "ports": "443"},
+                {"action": "allow", "host": "db.example", "proto": "tcp", "ports": "5432"},
+                {"action": "allow", "proto": "udp", "cidr": "2001:db8::1/128", "ports": "53"},
+            ])
+        );
         buntime_policy::parse_policy(&learned.policy.to_string(), "learned").unwrap();
     }
 

@@ -23,6 +23,7 @@ mod kept;
 mod launch;
 mod learn;
 mod libraries;
+mod network;
 mod notify;
 mod options;
 mod output;

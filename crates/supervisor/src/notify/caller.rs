@@ -73,32 +73,49 @@ impl Caller {
 
     /// A socket address as text.
     pub fn address(&self, address: u64, length: u64) -> Option<String> {
+        self.address_bytes(address, length).and_then(|bytes| address_text(&bytes))
+    }
+
+    /// A socket address of IP.
+    pub fn socket_address(&self, address: u64, length: u64) -> Option<SocketAddr> {
+        self.address_bytes(address, length).and_then(|bytes| ip_address(&bytes))
+    }
+
+    fn address_bytes(&self, address: u64, length: u64) -> Option<Vec<u8>> {
         // As long as the longest, sockaddr_un.
         let mut bytes = [0; 110];
         let length = usize::try_from(length as u32).ok()?.min(bytes.len());
         let read = self.memory.as_ref()?.read_at(&mut bytes[..length], address).ok()?;
-        address_text(&bytes[..read])
+        Some(bytes[..read].to_vec())
     }
+}
+
+/// The address in a `sockaddr_in` or `sockaddr_in6`.
+fn ip_address(bytes: &[u8]) -> Option<SocketAddr> {
+    let family = u16::from_ne_bytes(*bytes.first_chunk()?);
+    let ip = match i32::from(family) {
+        libc::AF_INET => IpAddr::from(Ipv4Addr::from(*bytes.get(4..)?.first_chunk::<4>()?)),
+        libc::AF_INET6 => IpAddr::from(Ipv6Addr::from(*bytes.get(8..)?.first_chunk::<16>()?)),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_be_bytes(*bytes.get(2..)?.first_chunk::<2>()?)))
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, or the family's number.
 fn address_text(bytes: &[u8]) -> Option<String> {
     let family = u16::from_ne_bytes(*bytes.first_chunk()?);
-    let port = || bytes.get(2..4).map(|port| u16::from_be_bytes([port[0], port[1]]));
-    let ip = match i32::from(family) {
-        libc::AF_INET => IpAddr::from(Ipv4Addr::from(*bytes.get(4..)?.first_chunk::<4>()?)),
-        libc::AF_INET6 => IpAddr::from(Ipv6Addr::from(*bytes.get(8..)?.first_chunk::<16>()?)),
+    match i32::from(family) {
+        libc::AF_INET | libc::AF_INET6 => ip_address(bytes).map(|address| address.to_string()),
         libc::AF_UNIX => {
             let name = &bytes[2..];
             let (mark, name) = match name {
                 [0, rest @ ..] => ("@", rest),
                 name => ("", name.split(|byte| *byte == 0).next().unwrap_or_default()),
             };
-            return Some(format!("unix:{mark}{}", OsString::from_vec(name.to_vec()).to_string_lossy()));
+            Some(format!("unix:{mark}{}", OsString::from_vec(name.to_vec()).to_string_lossy()))
         }
-        family => return Some(format!("family {family}")),
-    };
-    Some(SocketAddr::new(ip, port()?).to_string())
+        family => Some(format!("family {family}")),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod budget;
 mod caller;
 mod calls;
+mod connect;
 mod needs;
 mod record;
 mod system;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use buntime_network::{Network, Verdict};
 use buntime_policy::{Action, Decision, PermissionKind, PolicyStack, Target};
 use buntime_sandbox::message::WORKER_PID;
 use buntime_sandbox::plan::ExecGate;
@@ -33,6 +35,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use self::budget::Budget;
 use self::caller::Caller;
 use self::calls::Access;
+use self::connect::Connect;
 use self::record::{Denied, Records};
 pub use self::system::System;
 use crate::event::{AuditEvent, Event};
@@ -63,6 +66,8 @@ pub struct Wanted {
     learn: bool,
     /// What is told about the system, where rules say what.
     system: Option<System>,
+    /// There is a network, whose policy answers for each `connect`.
+    pub connects: bool,
 }
 
 impl Wanted {
@@ -116,10 +121,13 @@ impl Wanted {
             calls::FILE_CALLS.iter().for_each(|name| add(name));
         }
         if self.learn {
-            calls::LOOKS.iter().chain(&["mmap", "connect"]).for_each(|name| add(name));
+            calls::LOOKS.iter().chain(&["mmap"]).for_each(|name| add(name));
         }
         if self.warn_programs || self.learn {
             add("execve");
+        }
+        if self.connects {
+            add("connect");
         }
         self.system.iter().flat_map(System::calls).for_each(&mut add);
         calls
@@ -178,8 +186,9 @@ impl Shared {
 
 impl Watcher {
     /// Starts the thread. It ends with the sandbox, or when the listener fails.
-    pub fn start(listener: OwnedFd, job: &Job) -> Result<Self, String> {
-        let watch = Watch::new(job)?;
+    pub fn start(listener: OwnedFd, job: &Job, network: Option<Arc<Network>>) -> Result<Self, String> {
+        let watch = Watch::new(job, network)?;
+        let listener = Arc::new(listener);
         let records = Records::new(watch.audited.values().copied());
         let state = State { records, worker: None, failed: None, needs: Needs::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), news: tokio::sync::Notify::new() });
@@ -237,7 +246,7 @@ impl Drop for TellPanic<'_> {
     }
 }
 
-fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
+fn serve(listener: &Arc<OwnedFd>, mut watch: Watch, shared: &Shared) {
     let _told = TellPanic(shared);
     let mut budget = Budget::new(Instant::now());
     let mut told = Instant::now();
@@ -262,7 +271,13 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
             Some(asked) => {
                 let begun = Instant::now();
                 let reply = watch.answer(listener, &asked, shared);
-                let done = sys::answer_notification(listener.as_fd(), asked.id, reply);
+                let done = match watch.connect(&asked).filter(|_| reply == Reply::Continue) {
+                    Some((network, connect)) => {
+                        answer_by_peer(network, connect, listener.clone(), asked.id);
+                        Ok(())
+                    }
+                    None => sys::answer_notification(listener.as_fd(), asked.id, reply),
+                };
                 std::thread::sleep(budget.take(begun, Instant::now()));
                 done
             }
@@ -272,6 +287,19 @@ fn serve(listener: &OwnedFd, mut watch: Watch, shared: &Shared) {
             return shared.fail(error.to_string());
         }
     }
+}
+
+/// Leaves the answer to the network, which may have to wait for the peer.
+fn answer_by_peer(network: &Network, connect: Connect, listener: Arc<OwnedFd>, id: u64) {
+    let Connect { to, proto, blocking } = connect;
+    network.judge(to, proto, blocking, move |verdict| {
+        let reply = match verdict {
+            Verdict::Continue => Reply::Continue,
+            Verdict::Errno(errno) => Reply::Errno(errno),
+        };
+        // The caller may be gone meanwhile, and with it whoever would hear of an error.
+        let _ = sys::answer_notification(listener.as_fd(), id, reply);
+    });
 }
 
 impl Job {
@@ -292,10 +320,11 @@ struct Watch {
     worker: Option<i32>,
     /// What has been told by warnings.
     warned: HashSet<(PermissionKind, OsString)>,
+    network: Option<Arc<Network>>,
 }
 
 impl Watch {
-    fn new(job: &Job) -> Result<Self, String> {
+    fn new(job: &Job, network: Option<Arc<Network>>) -> Result<Self, String> {
         let named = |name: &String| {
             let number = seccomp::number(name)?;
             Ok::<_, String>((number, seccomp::name(number).ok_or_else(|| format!("no such system call: {name:?}"))?))
@@ -307,7 +336,16 @@ impl Watch {
             job: job.clone(),
             worker: None,
             warned: HashSet::new(),
+            network,
         })
+    }
+
+    /// A call that the network has the answer to.
+    fn connect(&self, asked: &Notification) -> Option<(&Network, Connect)> {
+        let network = self.network.as_deref().filter(|_| self.worker.is_some())?;
+        let connects = asked.number as u32 == libc::SYS_connect as u32;
+        let connect = connects.then(|| connect::asked(asked, &Caller::new(asked.pid))).flatten()?;
+        Some((network, connect))
     }
 
     fn answer(&mut self, listener: &OwnedFd, asked: &Notification, shared: &Shared) -> Reply {
@@ -483,7 +521,7 @@ pub fn let_through(kind: &str, target: &str, decision: &Decision) -> String {
 }
 
 /// What a policy would have denied that is not in force, in words.
-fn would_be_denied(kind: &str, target: &str, decision: &Decision) -> String {
+pub fn would_be_denied(kind: &str, target: &str, decision: &Decision) -> String {
     match &decision.rule {
         Some(rule) => format!("{kind} {target}: would be denied by {rule} ({})", decision.source),
         None => format!("{kind} {target}: would be denied by default"),

@@ -38,7 +38,6 @@ fn of_one(access: &Access) -> Vec<(Need, PathBuf)> {
             needs
         }
         Access::Library(path) => kept(Need::Load, path),
-        Access::Address(address) if !address.starts_with("unix:") => kept(Need::Connect, Path::new(address)),
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,139 @@
+//! The network of one sandbox, as its supervisor sees it: what of it the policy wants, and the news that come of it.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use buntime_network::{Bounds, Decided, Flow, Sink};
+use buntime_policy::{Action, Egress, PermissionKind, Proto};
+use buntime_sandbox::plan::NetworkPlan;
+
+use crate::event::{Event, NetFlow};
+use crate::inbound::Inbound;
+use crate::learn::Need;
+use crate::notify::{let_through, would_be_denied};
+
+/// Most news that wait for the reader. What comes on top is counted: it never waits for a slow owner.
+const MAX_WAITING: usize = 1000;
+/// Most different things that `warn` rules tell of.
+const MAX_WARNINGS: usize = 1000;
+
+/// What the helper is to make.
+pub fn plan(egress: &Egress) -> NetworkPlan {
+    if !egress.is_wanted() {
+        return NetworkPlan::None;
+    }
+    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
+        let ranges = ports.ranges().to_vec();
+        ranges.into_iter().map(move |range| (block.network(), block.bits(), range.from, range.to))
+    });
+    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp() }
+}
+
+/// How much of the network one sandbox may have. `rate`: new connections a second.
+pub fn bounds(rate: f64) -> Bounds {
+    Bounds {
+        rate: Some(rate),
+        waiting: 256,
+        patience: Duration::from_secs(10),
+        flows: 1024,
+        idle: Duration::from_secs(300),
+        half_open: Duration::from_secs(60),
+        connect: Duration::from_secs(30),
+    }
+}
+
+/// What the network's threads tell, until the reader takes it.
+#[derive(Default)]
+pub struct News {
+    waiting: Mutex<Waiting>,
+    notify: tokio::sync::Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    flows: Vec<Flow>,
+    more_flows: u64,
+    decided: Vec<Decided>,
+    more_decided: u64,
+    /// What has been told by warnings.
+    warned: HashSet<String>,
+}
+
+impl Sink for News {
+    fn flow(&self, flow: Flow) {
+        let mut waiting = self.lock();
+        if waiting.flows.len() < MAX_WAITING {
+            waiting.flows.push(flow);
+        } else {
+            waiting.more_flows += 1;
+        }
+        self.notify.notify_one();
+    }
+
+    fn decided(&self, decided: Decided) {
+        let mut waiting = self.lock();
+        if waiting.decided.len() < MAX_WAITING {
+            waiting.decided.push(decided);
+        } else {
+            waiting.more_decided += 1;
+        }
+        self.notify.notify_one();
+    }
+}
+
+impl News {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Whatever panicked while it was held left lists and counts that are whole.
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Until there is something to take.
+    pub async fn wait(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Makes events of what was told.
+    pub fn tell(&self, inbound: &mut Inbound) {
+        let Waiting { flows, more_flows, decided, more_decided, warned } = &mut *self.lock();
+        let mut warn = |target: &str, text: String, batch: &mut Vec<Event>| {
+            if warned.len() < MAX_WARNINGS && warned.insert(target.to_owned()) {
+                batch.push(Event::Warn(text));
+            }
+        };
+        for Decided { operation, target, decision } in decided.drain(..) {
+            if decision.action == Action::Warn {
+                warn(&target, let_through("net", &target, &decision), &mut inbound.batch);
+                continue;
+            }
+            let pid = inbound.worker_pid.unwrap_or(0);
+            let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
+            inbound.denials.report_decided(&inbound.settled.stack, pid, report, Some(&decision), &mut inbound.batch);
+        }
+        inbound.denials.missed(std::mem::take(more_decided));
+        for flow in flows.drain(..) {
+            if flow.decision.allowed {
+                let asked = |egress: &Egress| egress.decide(flow.host.as_ref(), flow.address, flow.port, flow.proto);
+                if let Some(decision) = inbound.settled.would_deny.as_ref().map(asked).filter(|found| !found.allowed) {
+                    let target = peer(&flow);
+                    warn(&target, would_be_denied("net", &target, &decision), &mut inbound.batch);
+                }
+                inbound.need(if flow.proto == Proto::Tcp { Need::Connect } else { Need::Send }, &peer(&flow));
+            }
+            inbound.batch.push(Event::Net(Box::new(NetFlow::from(flow))));
+        }
+        let more = std::mem::take(more_flows);
+        if more > 0 {
+            inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        }
+    }
+}
+
+/// The other end, as a flag names it.
+fn peer(flow: &Flow) -> String {
+    match &flow.host {
+        Some(name) => format!("{}:{}", name.as_str(), flow.port),
+        None => SocketAddr::new(flow.address, flow.port).to_string(),
+    }
+}
