@@ -16,7 +16,12 @@ use buntime_policy::{Decision, Egress, Name, Proto};
 pub use names::Names;
 pub use upstream::{ResolveError, Resolved, Sources, Upstream};
 
+mod dial;
+mod dns;
 mod names;
+mod proxy;
+mod relay;
+mod state;
 mod upstream;
 
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
