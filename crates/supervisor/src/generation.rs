@@ -535,6 +535,14 @@ impl Generation {
                     wire.overlays = Overlays::new(fds);
                 }
             }
+            FromHelper::Network(interception) => match network::listeners(interception, fds) {
+                Some(listeners) => self.start_network(listeners),
+                None => {
+                    let message = "the helper did not send the network's listeners";
+                    self.failed = Some(Error::setup("ERR_BUNTIME_NETWORK", message));
+                    self.kill();
+                }
+            },
             FromHelper::Built(mut built) => {
                 built.notes.append(&mut self.standing);
                 self.built = built;

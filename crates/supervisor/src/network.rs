@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use buntime_network::{Bounds, Decided, Flow, Sink};
-use buntime_policy::{Action, Egress, Name, PermissionKind, Proto, hint_flag};
-use buntime_sandbox::plan::NetworkPlan;
+use buntime_network::{Bounds, Decided, Flow, Interception, Listeners, Sink};
+use buntime_policy::{Action, Egress, Name, PermissionKind, PortRange, Proto, hint_flag};
+use buntime_sandbox::plan::{self, Loopback, NetworkPlan};
 
 use crate::denials::Why;
 use crate::event::{Event, NetFlow};
@@ -27,9 +28,28 @@ pub fn plan(egress: &Egress) -> NetworkPlan {
     }
     let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
         let ranges = ports.ranges().to_vec();
-        ranges.into_iter().map(move |range| (block.network(), block.bits(), range.from, range.to))
+        let (network, prefix) = (block.network(), block.bits());
+        ranges.into_iter().map(move |PortRange { from, to }| Loopback { network, prefix, from, to })
     });
-    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp() }
+    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp(), prefer: plan::Interception::Tproxy }
+}
+
+/// What the helper sent: TCP and UDP over IPv4, then the same over IPv6 where there is any. `None` where it is not that.
+pub fn listeners(interception: plan::Interception, fds: Vec<OwnedFd>) -> Option<Listeners> {
+    let interception = match interception {
+        plan::Interception::Tproxy => Interception::Tproxy,
+        plan::Interception::Redirect => Interception::Redirect,
+    };
+    let mut fds = fds.into_iter();
+    let (tcp4, udp4) = (fds.next()?, fds.next()?);
+    let (tcp6, udp6) = (fds.next(), fds.next());
+    (tcp6.is_some() == udp6.is_some() && fds.next().is_none()).then_some(Listeners {
+        interception,
+        tcp4,
+        tcp6,
+        udp4,
+        udp6,
+    })
 }
 
 /// How much of the network one sandbox may have. `rate`: new connections a second.
