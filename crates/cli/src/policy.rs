@@ -62,7 +62,7 @@ fn of_question(error: buntime_supervisor::Error) -> Failure {
 }
 
 fn explanation(found: &Explanation) -> String {
-    let Explanation { kind, target, real, decision, hint, unsupported } = found;
+    let Explanation { kind, target, real, decision, hint, outlook, unsupported } = found;
     let verdict = match (decision.allowed, decision.action) {
         (false, _) => "denied",
         (true, buntime_policy::Action::Warn) => "allowed, with a warning",
@@ -79,6 +79,9 @@ fn explanation(found: &Explanation) -> String {
             format!("  by         no rule; the default is to {default} it ({})", escape(&decision.source))
         }
     });
+    if let Some(outlook) = outlook {
+        lines.push(format!("  it leads    {outlook}"));
+    }
     for lifted in &decision.overridden {
         lines.push(format!("  overrides  {} ({})", escape(&lifted.rule), escape(&lifted.source)));
     }

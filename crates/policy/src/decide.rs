@@ -87,7 +87,9 @@ pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bo
     !restriction.locked
         && higher > rank
         && other.action < restriction.action
-        && (other.target == crate::Target::Everything || restriction.target.covers(&other.target))
+        && (other.target == Target::Everything
+            || restriction.target.covers(&other.target)
+            || restriction.target.covers_localhost(&other.target))
 }
 
 /// The rules that stand, and the restrictions that are lifted, of those that match.

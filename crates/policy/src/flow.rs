@@ -56,7 +56,7 @@ impl PolicyStack {
     pub(crate) fn decide_contact(&self, contact: &Contact) -> Decision {
         let Contact { name, address, .. } = contact;
         let forms = address.map(|original| Forms { folded: fold(original), original });
-        let about_address = |rule: &Rule| forms.is_some_and(|forms| forms.are_in(rule, name.is_none()));
+        let about_address = |rule: &Rule| forms.is_some_and(|forms| forms.are_in(rule, name.as_ref()));
         match name {
             None => {
                 let by_address = self.weigh_contact(contact, about_address);
@@ -132,12 +132,14 @@ impl Rule {
 }
 
 impl Forms {
-    /// True where the rule is about the address. `*` and `localhost` are only where no other name was asked for.
-    fn are_in(self, rule: &Rule, literal: bool) -> bool {
+    /// True where the rule is about the address. `*` and `localhost` are only where no other name was `asked` for.
+    fn are_in(self, rule: &Rule, asked: Option<&Name>) -> bool {
         match &rule.target {
             Target::Everything => true,
-            Target::Net { host: Host::Any, .. } => literal,
-            Target::Net { host: Host::Name(name), .. } => literal && name.is_localhost() && is_localhost(self.folded),
+            Target::Net { host: Host::Any, .. } => asked.is_none(),
+            Target::Net { host: Host::Name(name), .. } => {
+                name.is_localhost() && asked.is_none_or(Name::is_localhost) && is_localhost(self.folded)
+            }
             // Behind NAT64 is an IPv4 address. No wide block of IPv6 allows it, and each denies it.
             Target::Net { host: Host::Cidr(block), .. } => {
                 block.holds(self.folded)
