@@ -15,7 +15,7 @@ pub(crate) struct Dialled {
 }
 
 pub(crate) enum Refused {
-    Denied(Decision),
+    Denied { decision: Decision, address: Option<IpAddr> },
     Failed { errno: i32, problem: String },
 }
 

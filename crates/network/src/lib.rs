@@ -22,6 +22,8 @@ mod names;
 mod proxy;
 mod relay;
 mod state;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.

@@ -96,7 +96,7 @@ impl Client {
                 *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
                 answer::text(StatusCode::OK, "")
             }
-            Err(refused) => answer::refused(&refused, to),
+            Err(refused) => answer::refused(self.state.egress(), &refused, to),
         }
     }
 
@@ -107,7 +107,7 @@ impl Client {
         };
         match self.links.exchange(outgoing, to).await {
             Ok(response) => response.map(Either::Left),
-            Err(exchange::Failure::Refused(refused)) => answer::refused(&refused, to),
+            Err(exchange::Failure::Refused(refused)) => answer::refused(self.state.egress(), &refused, to),
             Err(exchange::Failure::Broken(text)) => answer::text(StatusCode::BAD_GATEWAY, &text),
         }
     }

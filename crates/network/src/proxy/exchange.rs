@@ -95,7 +95,7 @@ impl Links {
         };
         let decision = self.state.egress().decide(link.flow.host.as_ref(), link.flow.address, to.port, Proto::Tcp);
         if !decision.allowed {
-            return Err(Failure::Refused(Refused::Denied(decision)));
+            return Err(Failure::Refused(Refused::Denied { decision, address: Some(link.flow.address) }));
         }
         let is_ready = matches!(timeout(READY, link.sender.ready()).await, Ok(Ok(())));
         Ok(is_ready.then_some(link))
