@@ -22,7 +22,7 @@ use message::{Kind, Question, Received, Reply, Transport};
 
 pub(crate) use tcp::serve_tcp;
 
-mod message;
+pub(crate) mod message;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,9 @@ pub use upstream::{ResolveError, Resolved, Sources, Upstream};
 
 mod dial;
 mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod proxy;
 mod relay;

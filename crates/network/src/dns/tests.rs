@@ -97,8 +97,7 @@ async fn nothing_of_a_denied_name_leaves_the_host() {
         ("bad.example.", "bad.example"),
         ("www.example.evil.test.", "www.example.evil.test"),
         (&*format!("{long}."), &*long),
-        (r"a\.example.", r"a\.example"),
-        (r"a\000.example.", r"a\000.example"),
+        (r"a\.b.example.", r"a\.b.example"),
         ("127.1.", "127.1"),
         ("8.8.8.8.in-addr.arpa.", "8.8.8.8.in-addr.arpa"),
     ] {
