@@ -22,6 +22,9 @@ mod accept;
 mod destination;
 mod dial;
 mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod names;
 mod pace;
@@ -33,6 +36,8 @@ mod report;
 mod runtime;
 mod splice;
 mod state;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
@@ -176,8 +181,10 @@ impl Network {
     /// Only a matter of what the caller is told: the relay judges each flow again.
     pub async fn judge_connect(&self, to: SocketAddr, proto: Proto, blocking: bool) -> Verdict {
         let (told, verdict) = tokio::sync::oneshot::channel();
-        // Gone is who does not wait any more.
-        self.judge(to, proto, blocking, |verdict| drop(told.send(verdict)));
+        self.judge(to, proto, blocking, |verdict| {
+            // It fails where nobody waits any more.
+            let _ = told.send(verdict);
+        });
         verdict.await.unwrap_or(DENIED)
     }
 

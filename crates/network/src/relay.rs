@@ -26,11 +26,11 @@ pub(crate) async fn relay(state: &State, flow: Flow, client: TcpStream, upstream
         let _ = stream.set_nodelay(true);
     }
     let end = carry(state, &record.progress, &client, &upstream, early).await;
-    record.problem = end.err().map(|why| {
+    if end.is_err() {
         reset(&client);
         reset(&upstream);
-        why
-    });
+    }
+    record.problem = end.err();
     record.is_ended = true;
 }
 
