@@ -1,7 +1,7 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name;
-//! extra system calls; `--allow-all`; and the default denial of everything else.
+//! Enforced are: files, by every right but `execute`; programs and libraries; the network; variables allowed and denied
+//! by name; extra system calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
@@ -57,12 +57,6 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
             }
         }
     }
-    let defaults = [("net", &settings.defaults.net)];
-    for (name, default) in defaults {
-        if let Some(Stated { value: DefaultAction::Allow, origin }) = default {
-            add(format!("defaults.{name} = \"allow\" is not supported yet"), origin);
-        }
-    }
 
     for rule in stack.rules() {
         if let Some(reason) = reason(rule) {
@@ -96,8 +90,6 @@ fn reason(rule: &Rule) -> Option<&'static str> {
         (Target::Fs { perms, .. }, _) => {
             perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
-        (Target::Env(_) | Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), _) => None,
-        (Target::Net { .. }, _) => Some("network access is not supported yet"),
-        (Target::Everything, _) => None,
+        _ => None,
     }
 }

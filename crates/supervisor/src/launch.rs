@@ -163,8 +163,9 @@ fn enforceable(
         warnings.push(MONITORED.into());
     }
     let hostname = hostname(&in_force);
-    let egress = Arc::new(Egress::new(in_force.clone(), config.network.ceiling()));
-    let would_deny = monitors.then(|| Egress::new(stack.clone(), config.network.ceiling()));
+    let ceiling = config.network.ceiling()?;
+    let egress = Arc::new(Egress::new(in_force.clone(), ceiling.clone()));
+    let would_deny = monitors.then(|| Egress::new(stack.clone(), ceiling));
     let mut watch = match options {
         Options { sandbox_enabled: false, .. } => Wanted::default(),
         Options { learn: true, .. } => Wanted::learning(),

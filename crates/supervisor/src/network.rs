@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use buntime_network::{Bounds, Decided, Flow, Interception, Listeners, Sink};
-use buntime_policy::{Action, Egress, PermissionKind, PortRange, Proto};
+use buntime_policy::{Action, Egress, Name, PermissionKind, PortRange, Proto, hint_flag};
 use buntime_sandbox::plan::{self, Loopback, NetworkPlan};
 
+use crate::denials::Why;
 use crate::event::{Event, NetFlow};
 use crate::inbound::Inbound;
 use crate::learn::Need;
@@ -25,10 +26,16 @@ pub fn plan(egress: &Egress) -> NetworkPlan {
     if !egress.is_wanted() {
         return NetworkPlan::None;
     }
-    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
+    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, proto)| {
         let ranges = ports.ranges().to_vec();
         let (network, prefix) = (block.network(), block.bits());
-        ranges.into_iter().map(move |PortRange { from, to }| Loopback { network, prefix, from, to })
+        ranges.into_iter().map(move |PortRange { from, to }| Loopback {
+            network,
+            prefix,
+            from,
+            to,
+            udp: proto == Proto::Udp,
+        })
     });
     NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp(), prefer: plan::Interception::Tproxy }
 }
@@ -129,7 +136,9 @@ impl News {
             }
             let pid = inbound.worker_pid.unwrap_or(0);
             let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
-            inbound.denials.report_decided(&inbound.settled.stack, pid, report, Some(&decision), &mut inbound.batch);
+            let egress = &inbound.settled.egress;
+            let why = |target: &str| Why { decision: Some(decision), flag: flag_that_allows(egress, target) };
+            inbound.denials.count(report, pid, why, &mut inbound.batch);
         }
         inbound.denials.missed(std::mem::take(more_decided));
         for flow in flows.drain(..) {
@@ -146,6 +155,22 @@ impl News {
         let more = std::mem::take(more_flows);
         if more > 0 {
             inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        }
+    }
+}
+
+/// The flag that would allow what is named here, `host` or `host:port`. None where no flag does.
+fn flag_that_allows(egress: &Egress, target: &str) -> Option<String> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return egress.hint(None, Some(address.ip()), address.port());
+    }
+    match target.rsplit_once(':') {
+        Some((name, port)) => egress.hint(Some(&Name::parse(name).ok()?), None, port.parse().ok()?),
+        None => {
+            let name = Name::parse(target).ok()?;
+            // Of a look-up it is not known what for: the flag that leaves the port open.
+            egress.hint(Some(&name), None, 443)?;
+            hint_flag(PermissionKind::Net, name.as_str())
         }
     }
 }

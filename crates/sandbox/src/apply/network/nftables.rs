@@ -111,17 +111,13 @@ fn family(batch: &mut Batch, diverted: &Diverted<'_>, target: &Target) {
         rule.accept();
     };
     for known in diverted.loopback.iter().filter(|known| same_family(&known.network)) {
-        let protocols =
-            [(libc::IPPROTO_TCP, Some(target.tcp)), (libc::IPPROTO_UDP, diverted.udp.then_some(target.udp))];
-        for (protocol, to) in protocols {
-            let Some(to) = to else { continue };
-            rule(batch, "loopback of the host", |rule| {
-                rule.is_to(known.network, known.prefix);
-                rule.is_protocol(protocol);
-                rule.is_to_port(known.from, known.to);
-                divert(rule, to);
-            });
-        }
+        let (protocol, to) = if known.udp { (libc::IPPROTO_UDP, target.udp) } else { (libc::IPPROTO_TCP, target.tcp) };
+        rule(batch, "loopback of the host", |rule| {
+            rule.is_to(known.network, known.prefix);
+            rule.is_protocol(protocol);
+            rule.is_to_port(known.from, known.to);
+            divert(rule, to);
+        });
     }
     for (network, prefix) in OWN_BLOCKS.iter().filter(|(network, _)| same_family(network)) {
         rule(batch, "the worker's own addresses", |rule| {
