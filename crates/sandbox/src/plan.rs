@@ -317,6 +317,15 @@ pub struct SeccompPlan {
     /// refuse what the list, `deny` or the exec gate refuse. Empty: nobody is asked but about the worker's own
     /// `execve`.
     pub watch: Vec<String>,
+    /// With `watch`: it is asked about files that are mapped as code, too.
+    pub watch_code: bool,
+    /// System calls that tell of the host, by name, which the supervisor answers with made-up values. Empty where
+    /// `watch` is not: they are among those then.
+    pub hide: Vec<String>,
+    /// Without a listener for those there is no start; else the kernel answers them, and a note says so.
+    pub must_hide: bool,
+    /// The supervisor is asked about `connect`, too, where it can be: it fails early what the relay would end.
+    pub connects: bool,
 }
 
 /// What the filter does with `execve`.

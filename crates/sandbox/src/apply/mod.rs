@@ -184,17 +184,19 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // filter.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
-    let SeccompPlan { deny, exec, watch } = &plan.seccomp;
-    let watched = !watch.is_empty();
+    let SeccompPlan { deny, exec, watch, watch_code, .. } = &plan.seccomp;
+    let watched = !watch.is_empty() || *watch_code;
     let unwatched: Vec<String> = deny.iter().filter(|name| !watch.contains(name)).cloned().collect();
     let denied = seccomp::refusing(&unwatched).map_err(of_filter)?;
     let list = seccomp::list().map_err(of_filter)?;
     let own_gate = if watched { ExecGate::Open } else { *exec };
-    let Installed { gate, list: inherited } = gate::install(helper, own_gate, denied.is_none() && !watched)?;
+    let Installed { gate, list: inherited, shown } =
+        gate::install(helper, &plan.seccomp, own_gate, denied.is_none() && !watched)?;
+    notes.extend(shown);
     let worker_list = (!inherited && !watched).then_some(&*list);
     let worker_filters = OwnFilters {
         loaded: denied.as_deref().into_iter().chain(worker_list).collect(),
-        watch: watched.then_some((helper, watch)),
+        watch: watched.then_some((helper, &plan.seccomp)),
     };
 
     // The worker.
@@ -324,7 +326,7 @@ fn forbid_more_namespaces(limit: Option<OwnedFd>) -> Result<()> {
 struct OwnFilters<'a> {
     loaded: Vec<&'a [sys::Instruction]>,
     /// The calls that the supervisor is asked about, by a filter that has the list in it.
-    watch: Option<(&'a HelperEnd, &'a [String])>,
+    watch: Option<(&'a HelperEnd, &'a SeccompPlan)>,
 }
 
 /// The worker's last steps: its descriptors, its directory, its filters, its one `execve`. Whatever fails is told
@@ -335,9 +337,10 @@ fn exec_worker(worker: &Worker, fds: &LaunchFds, filters: Option<OwnFilters<'_>>
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
     // While the socket to the supervisor is still there.
     let watching = match &filters {
-        Some(OwnFilters { loaded, watch: Some((helper, watch)) }) => {
-            loaded.iter().try_for_each(|filter| load_filter(filter)).and_then(|()| listener::install(helper, watch))
-        }
+        Some(OwnFilters { loaded, watch: Some((helper, plan)) }) => loaded
+            .iter()
+            .try_for_each(|filter| load_filter(filter))
+            .and_then(|()| listener::install(helper, &plan.watch, plan.watch_code)),
         _ => Ok(()),
     };
     let (tell, failure) = match watching {
