@@ -131,7 +131,9 @@ def datagrams():
         "foreign resolver, v6": ask("2001:4860:4860::8888", 53),
         "other port": ask("93.184.216.34", 443),
         "other port, v6": ask("2001:db8::1", 443),
-        "own": ask("127.0.0.1", 53),
+        "local resolver": ask("127.0.0.53", 53),
+        "local resolver, v6": ask("::1", 53),
+        "own": ask("127.0.0.1", 443),
     }
 
 

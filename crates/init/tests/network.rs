@@ -108,7 +108,7 @@ impl Sandbox {
             Self { helper, socket, output, built: Built::default(), interception: None, listeners: Vec::new() };
         loop {
             match sandbox.hear() {
-                Some((FromHelper::Network(interception), fds)) => {
+                Some((FromHelper::Network { interception, .. }, fds)) => {
                     (sandbox.interception, sandbox.listeners) = (Some(interception), fds);
                 }
                 Some((FromHelper::Built(built), _)) => {
@@ -290,6 +290,8 @@ fn questions_to_any_resolver_come_to_the_supervisor() {
         "foreign resolver, v6": "[2001:4860:4860::8888]:53",
         "other port": "ECONNREFUSED",
         "other port, v6": "ECONNREFUSED",
+        "local resolver": "127.0.0.53:53",
+        "local resolver, v6": "[::1]:53",
         "own": "ECONNREFUSED",
     });
     assert_eq!(said, expected);
@@ -305,6 +307,8 @@ fn questions_come_to_the_supervisor_where_they_are_redirected() {
         "foreign resolver, v6": "[100::1]:53",
         "other port": "ECONNREFUSED",
         "other port, v6": "ECONNREFUSED",
+        "local resolver": "169.254.1.1:53",
+        "local resolver, v6": "[100::1]:53",
         "own": "ECONNREFUSED",
     });
     assert_eq!(said, expected);

@@ -57,6 +57,11 @@ pub struct Listeners {
     pub udp4: OwnedFd,
     /// As `udp4`.
     pub udp6: Option<OwnedFd>,
+    /// A raw socket over IPv4 (`SOCK_RAW`, `IPPROTO_RAW`), for the answers to datagrams that UDP rules allow: they have
+    /// to come from the port that was asked. Nothing is read from it. Without it such rules have no effect.
+    pub raw4: Option<OwnedFd>,
+    /// As `raw4`.
+    pub raw6: Option<OwnedFd>,
 }
 
 /// How much one sandbox may have.
@@ -161,7 +166,7 @@ impl Network {
     }
 
     fn listen(&self, listeners: Listeners, origin: &accept::Origin) -> std::io::Result<()> {
-        let Listeners { interception: _, tcp4, tcp6, udp4: _, udp6: _ } = listeners;
+        let Listeners { interception: _, tcp4, tcp6, udp4: _, udp6: _, raw4: _, raw6: _ } = listeners;
         for listener in [Some(tcp4), tcp6].into_iter().flatten() {
             let listener = std::net::TcpListener::from(listener);
             listener.set_nonblocking(true)?;
