@@ -58,8 +58,14 @@ pub enum FromHelper {
     Listener,
     /// Handles of the file tree's overlays, by which they are refreshed.
     Overlays,
-    /// The network's listeners: TCP and UDP over IPv4, then the same over IPv6 where there is any.
-    Network(Interception),
+    /// The network's sockets, one descriptor each: over IPv4, then over IPv6 where there is any, TCP's listener, UDP's
+    /// and, with `raw`, the one that sends whole packets.
+    Network {
+        /// How flows come to the listeners.
+        interception: Interception,
+        /// There are three of each family, otherwise two.
+        raw: bool,
+    },
     /// The sandbox stands; the worker is about to be executed.
     Built(Built),
     /// The worker ended; the whole sandbox ends with it.
@@ -189,8 +195,8 @@ impl HelperEnd {
     }
 
     /// Sends [`FromHelper::Network`].
-    pub fn send_network(&self, interception: Interception, listeners: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(self.0.as_fd(), &FromHelper::Network(interception), listeners, 0)
+    pub fn send_network(&self, interception: Interception, raw: bool, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.0.as_fd(), &FromHelper::Network { interception, raw }, sockets, 0)
     }
 
     /// Waits for the launch order; `None` when the supervisor is gone.

@@ -366,6 +366,8 @@ pub struct Loopback {
     pub from: u16,
     /// The last port.
     pub to: u16,
+    /// Of UDP; otherwise of TCP.
+    pub udp: bool,
 }
 
 /// How flows are brought to the listeners, the best first.

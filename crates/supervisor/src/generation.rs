@@ -535,7 +535,7 @@ impl Generation {
                     wire.overlays = Overlays::new(fds);
                 }
             }
-            FromHelper::Network(interception) => match network::listeners(interception, fds) {
+            FromHelper::Network { interception, raw } => match network::listeners(interception, raw, fds) {
                 Some(listeners) => self.start_network(listeners),
                 None => {
                     let message = "the helper did not send the network's listeners";

@@ -303,6 +303,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { kept::cache_dirs() } else { Vec::new() },
         guarded: if everything { Vec::new() } else { guarded() },
+        network: settled.egress.is_wanted(),
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
     view.notes.splice(0..0, files.notes);

@@ -26,30 +26,37 @@ pub fn plan(egress: &Egress) -> NetworkPlan {
     if !egress.is_wanted() {
         return NetworkPlan::None;
     }
-    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
+    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, proto)| {
         let ranges = ports.ranges().to_vec();
         let (network, prefix) = (block.network(), block.bits());
-        ranges.into_iter().map(move |PortRange { from, to }| Loopback { network, prefix, from, to })
+        ranges.into_iter().map(move |PortRange { from, to }| Loopback {
+            network,
+            prefix,
+            from,
+            to,
+            udp: proto == Proto::Udp,
+        })
     });
     NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp(), prefer: plan::Interception::Tproxy }
 }
 
-/// What the helper sent: TCP and UDP over IPv4, then the same over IPv6 where there is any. `None` where it is not that.
-pub fn listeners(interception: plan::Interception, fds: Vec<OwnedFd>) -> Option<Listeners> {
+/// The sockets that the helper sent, in the order of [`FromHelper::Network`]. `None` where there are others.
+///
+/// [`FromHelper::Network`]: buntime_sandbox::message::FromHelper::Network
+pub fn listeners(interception: plan::Interception, raw: bool, fds: Vec<OwnedFd>) -> Option<Listeners> {
     let interception = match interception {
         plan::Interception::Tproxy => Interception::Tproxy,
         plan::Interception::Redirect => Interception::Redirect,
     };
+    let of_family = if raw { 3 } else { 2 };
+    if fds.len() != of_family && fds.len() != 2 * of_family {
+        return None;
+    }
     let mut fds = fds.into_iter();
-    let (tcp4, udp4) = (fds.next()?, fds.next()?);
-    let (tcp6, udp6) = (fds.next(), fds.next());
-    (tcp6.is_some() == udp6.is_some() && fds.next().is_none()).then_some(Listeners {
-        interception,
-        tcp4,
-        tcp6,
-        udp4,
-        udp6,
-    })
+    let mut family = || (fds.next(), fds.next(), raw.then(|| fds.next()).flatten());
+    let (tcp4, udp4, raw4) = family();
+    let (tcp6, udp6, raw6) = family();
+    Some(Listeners { interception, tcp4: tcp4?, tcp6, udp4: udp4?, udp6, raw4, raw6 })
 }
 
 /// How much of the network one sandbox may have. `rate`: new connections a second.

@@ -223,13 +223,13 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     }
 }
 
-/// Enters the namespace, and sends its listeners to the supervisor: none stays here.
+/// Enters the namespace, and sends its sockets to the supervisor: none stays here.
 fn hand_out_network(helper: &HelperEnd, made: &Made, notes: &mut Vec<String>) -> Result<Option<Interception>> {
     sys::network::enter(made.namespace.as_fd()).during(Step::Network)?;
     let Some(relayed) = &made.relayed else { return Ok(None) };
     notes.extend(relayed.without_v6.clone());
-    let listeners = relayed.descriptors();
-    helper.send_network(relayed.interception, &listeners).map_err(sending(Step::Network, "Network"))?;
+    let sent = helper.send_network(relayed.interception, relayed.with_raw, &relayed.descriptors());
+    sent.map_err(sending(Step::Network, "Network"))?;
     Ok(Some(relayed.interception))
 }
 

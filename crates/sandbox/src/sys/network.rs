@@ -57,11 +57,16 @@ pub fn kernel_answer(netlink: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Optio
     }
 }
 
-/// A socket for TCP (`SOCK_STREAM`) or UDP (`SOCK_DGRAM`) over the family of `address`: non-blocking, close-on-exec.
+/// A socket for TCP (`SOCK_STREAM`), UDP (`SOCK_DGRAM`) or whole packets (`SOCK_RAW`) over the family of `address`:
+/// non-blocking, close-on-exec.
 pub fn inet(address: IpAddr, kind: c_int) -> Result<OwnedFd> {
     let (family, shown) = if address.is_ipv4() { (libc::AF_INET, "AF_INET") } else { (libc::AF_INET6, "AF_INET6") };
-    let kind_shown = if kind == libc::SOCK_STREAM { "SOCK_STREAM" } else { "SOCK_DGRAM" };
-    socket(family, kind | libc::SOCK_NONBLOCK, 0, format_args!("{shown}, {kind_shown}"))
+    let (protocol, kind_shown) = match kind {
+        libc::SOCK_STREAM => (0, "SOCK_STREAM"),
+        libc::SOCK_DGRAM => (0, "SOCK_DGRAM"),
+        _ => (libc::IPPROTO_RAW, "SOCK_RAW"),
+    };
+    socket(family, kind | libc::SOCK_NONBLOCK, protocol, format_args!("{shown}, {kind_shown}"))
 }
 
 fn socket(family: c_int, kind: c_int, protocol: c_int, shown: impl fmt::Display) -> Result<OwnedFd> {

@@ -2,7 +2,7 @@
 //! outside.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{DNS_PORT, RELAY_MARK, Target};
 use crate::sys::{Result, network};
@@ -21,10 +21,13 @@ pub struct Listeners {
     pub udp: OwnedFd,
     /// Where they are bound.
     pub target: Target,
+    /// Sends whole packets: datagrams from other ports than 53.
+    pub raw: Option<OwnedFd>,
 }
 
-/// Makes both listeners on `address`, which no flow of the worker's reaches but by the table.
-pub fn open(address: IpAddr) -> Result<Listeners> {
+/// Makes both listeners on `address`, which no flow of the worker's reaches but by the table. `raw`: and the socket to
+/// send whole packets by.
+pub fn open(address: IpAddr, raw: bool) -> Result<Listeners> {
     let tcp = bound(SocketAddr::new(address, 0), libc::SOCK_STREAM)?;
     network::listen(tcp.as_fd(), BACKLOG)?;
     // Answers to questions must come from the port that was asked.
@@ -35,14 +38,26 @@ pub fn open(address: IpAddr) -> Result<Listeners> {
     };
     network::set_option(udp.as_fd(), level, option, 1, shown)?;
     let target = Target { address, tcp: network::port_of(tcp.as_fd())?, udp: DNS_PORT };
-    Ok(Listeners { tcp, udp, target })
+    let raw = if raw { Some(sender(address)?) } else { None };
+    Ok(Listeners { tcp, udp, target, raw })
+}
+
+/// Of protocol `IPPROTO_RAW`, which receives nothing and whose sender writes the headers (raw(7)).
+fn sender(address: IpAddr) -> Result<OwnedFd> {
+    let socket = network::inet(address, libc::SOCK_RAW)?;
+    mark(socket.as_fd())?;
+    Ok(socket)
+}
+
+/// Accepted connections inherit it.
+fn mark(socket: BorrowedFd<'_>) -> Result<()> {
+    network::set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, RELAY_MARK as i32, "SO_MARK")
 }
 
 fn bound(address: SocketAddr, kind: i32) -> Result<OwnedFd> {
     let socket = network::inet(address.ip(), kind)?;
     let fd = socket.as_fd();
-    // Accepted connections inherit both of these.
-    network::set_option(fd, libc::SOL_SOCKET, libc::SO_MARK, RELAY_MARK as i32, "SO_MARK")?;
+    mark(fd)?;
     match address.ip() {
         IpAddr::V4(_) => network::set_option(fd, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1, "IP_TRANSPARENT")?,
         IpAddr::V6(_) => {

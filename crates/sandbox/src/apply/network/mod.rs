@@ -51,6 +51,8 @@ pub struct Made {
 pub struct Relayed {
     /// How flows come.
     pub interception: Interception,
+    /// Whole packets can be sent.
+    pub with_raw: bool,
     /// Of IPv4, then of IPv6.
     families: Vec<Listeners>,
     /// Why there is no IPv6.
@@ -60,7 +62,12 @@ pub struct Relayed {
 impl Relayed {
     /// In the order of [`crate::message::FromHelper::Network`].
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.families.iter().flat_map(|family| [family.tcp.as_fd(), family.udp.as_fd()]).collect()
+        self.families
+            .iter()
+            .flat_map(|family| [Some(&family.tcp), Some(&family.udp), family.raw.as_ref()])
+            .flatten()
+            .map(AsFd::as_fd)
+            .collect()
     }
 }
 
@@ -73,8 +80,8 @@ pub fn make(plan: &NetworkPlan) -> Result<Made> {
     };
     let route = routes::loopback(&[SUPERVISOR, WORKER], Some(WORKER)).during(Step::Network)?;
     let namespace = sys::namespace_of(route.as_fd()).during(Step::Network)?;
-    let mut families = vec![listeners::open(SUPERVISOR.into()).during(Step::Network)?];
-    let v6 = listeners::open(LISTENER_V6.into()).and_then(|v6| routes::every_v6_address(&route).map(|()| v6));
+    let mut families = vec![listeners::open(SUPERVISOR.into(), *udp).during(Step::Network)?];
+    let v6 = listeners::open(LISTENER_V6.into(), *udp).and_then(|v6| routes::every_v6_address(&route).map(|()| v6));
     let without_v6 = match v6 {
         Ok(v6) => {
             families.push(v6);
@@ -85,7 +92,7 @@ pub fn make(plan: &NetworkPlan) -> Result<Made> {
     };
     let targets: Vec<Target> = families.iter().map(|family| family.target).collect();
     let interception = divert(&targets, loopback, *udp, *prefer)?;
-    Ok(Made { namespace, relayed: Some(Relayed { interception, families, without_v6 }) })
+    Ok(Made { namespace, relayed: Some(Relayed { interception, with_raw: *udp, families, without_v6 }) })
 }
 
 /// By the first means that the kernel has, beginning with `prefer`.

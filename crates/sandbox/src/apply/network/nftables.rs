@@ -5,11 +5,13 @@
 //!     chain flows {
 //!         type filter hook prerouting priority mangle; policy accept;
 //!         meta mark 0x62756e accept                                               # the listeners' own packets
+//!         meta nfproto ipv4 tcp dport 53 tproxy ip to 169.254.1.1:PORT accept
+//!         meta nfproto ipv4 udp dport 53 tproxy ip to 169.254.1.1:53 accept
 //!         ip daddr 127.0.0.1/32 tcp dport 8000-8000 tproxy ip to 169.254.1.1:PORT accept     # each of `loopback`
 //!         ip daddr 127.0.0.0/8 accept                                             # the worker's own
 //!         ip daddr 169.254.1.2/32 accept
 //!         meta nfproto ipv4 meta l4proto tcp tproxy ip to 169.254.1.1:PORT accept
-//!         meta nfproto ipv4 udp dport 53 tproxy ip to 169.254.1.1:53 accept       # every port with `udp`
+//!         meta nfproto ipv4 meta l4proto udp tproxy ip to 169.254.1.1:53 accept   # with `udp` alone
 //!         …and the same for IPv6
 //!     }
 //! }
@@ -22,7 +24,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use super::netlink::{Batch, Body};
-use super::{OWN_BLOCKS, RELAY_MARK, Target};
+use super::{DNS_PORT, OWN_BLOCKS, RELAY_MARK, Target};
 use crate::plan::{Interception, Loopback};
 use crate::sys::{Result, network};
 
@@ -110,18 +112,23 @@ fn family(batch: &mut Batch, diverted: &Diverted<'_>, target: &Target) {
         rule.divert(diverted.interception, target.address, port);
         rule.accept();
     };
+    // Also of 127/8, where the host's own resolver may be: no server of the worker's can have this port.
+    for (protocol, port) in [(libc::IPPROTO_TCP, target.tcp), (libc::IPPROTO_UDP, target.udp)] {
+        rule(batch, "names", |rule| {
+            rule.is_family(target.address);
+            rule.is_protocol(protocol);
+            rule.is_to_port(DNS_PORT, DNS_PORT);
+            divert(rule, port);
+        });
+    }
     for known in diverted.loopback.iter().filter(|known| same_family(&known.network)) {
-        let protocols =
-            [(libc::IPPROTO_TCP, Some(target.tcp)), (libc::IPPROTO_UDP, diverted.udp.then_some(target.udp))];
-        for (protocol, to) in protocols {
-            let Some(to) = to else { continue };
-            rule(batch, "loopback of the host", |rule| {
-                rule.is_to(known.network, known.prefix);
-                rule.is_protocol(protocol);
-                rule.is_to_port(known.from, known.to);
-                divert(rule, to);
-            });
-        }
+        let (protocol, to) = if known.udp { (libc::IPPROTO_UDP, target.udp) } else { (libc::IPPROTO_TCP, target.tcp) };
+        rule(batch, "loopback of the host", |rule| {
+            rule.is_to(known.network, known.prefix);
+            rule.is_protocol(protocol);
+            rule.is_to_port(known.from, known.to);
+            divert(rule, to);
+        });
     }
     for (network, prefix) in OWN_BLOCKS.iter().filter(|(network, _)| same_family(network)) {
         rule(batch, "the worker's own addresses", |rule| {
@@ -134,14 +141,13 @@ fn family(batch: &mut Batch, diverted: &Diverted<'_>, target: &Target) {
         rule.is_protocol(libc::IPPROTO_TCP);
         divert(rule, target.tcp);
     });
-    rule(batch, "datagrams", |rule| {
-        rule.is_family(target.address);
-        rule.is_protocol(libc::IPPROTO_UDP);
-        if !diverted.udp {
-            rule.is_to_port(super::DNS_PORT, super::DNS_PORT);
-        }
-        divert(rule, target.udp);
-    });
+    if diverted.udp {
+        rule(batch, "every datagram", |rule| {
+            rule.is_family(target.address);
+            rule.is_protocol(libc::IPPROTO_UDP);
+            divert(rule, target.udp);
+        });
+    }
 }
 
 /// `struct nfgenmsg`: family, version, number.
