@@ -38,7 +38,6 @@ for (const [name, client] of Object.entries(CLIENTS)) {
     const code = (host, at) => `${PRELUDE}\n${client.code({ host, port: at, ca: ca() })}`;
     await world.take();
     const sandbox = await world.sandbox({ interpreter, permissions: { allowNet: [`web.example.com:${port}`], allowRead: [ca()] } });
-    assert.equal(sandbox.refused, undefined);
     try {
       const allowed = await sandbox.exec(code("web.example.com", port));
       assert.match(last(allowed.stdout).got ?? allowed.stdout + allowed.stderr, /secret-\w+ web\.example\.com|value from redis/);
@@ -107,7 +106,6 @@ test("git clones over HTTP", timeout, async (t) => {
 print(subprocess.run(["git", "-C", "/tmp/${host}", "log", "--format=%s"], capture_output=True, text=True).stdout)`;
   await world.take();
   const sandbox = await world.sandbox({ permissions: { allowNet: ["web.example.com"], allowRun: files }, config: { filesystem: { allow_write: true } } });
-  assert.equal(sandbox.refused, undefined);
   try {
     const { stdout, stderr } = await sandbox.exec(clone("web.example.com"));
     assert.match(stdout, /^0 [^]*the first/, stderr);
@@ -139,7 +137,6 @@ print(code, os.listdir("${place}"), out.getvalue())`;
     // What pip and everybody else gets who asks for nothing.
     config: { network: { rate_limit: 5 }, filesystem: { allow_write: true } },
   });
-  assert.equal(sandbox.refused, undefined);
   try {
     const denied = await sandbox.exec(download("evil.example.net"));
     assert.match(denied.stdout, /^1 \[\]/, denied.stderr);

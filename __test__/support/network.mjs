@@ -239,18 +239,18 @@ export class World {
     return this.supervisors;
   }
 
-  /** A sandbox inside. With `refused` in place of what runs where its start was. */
+  /** A sandbox inside. Throws what its start threw, with the same code. */
   async sandbox({ config, ...options } = {}) {
     const host = await this.host();
     const key = `sandbox${this.keys++}`;
     const opened = await host.ask("open", { key, options: { interpreter: PYTHON, ...options }, config: { ...config, network: { rate_limit: FAST, ...config?.network } } });
-    return new Inside(host, key, opened);
+    if (opened.refused) throw Object.assign(new Error(opened.refused.message), opened.refused);
+    return new Inside(host, key, opened.enforcement);
   }
 
   /** One execution in a sandbox of its own; what it did, with the events when its flows have ended. */
   async execute(code, options) {
     const sandbox = await this.sandbox(options);
-    if (sandbox.refused) throw Object.assign(new Error(sandbox.refused.message), sandbox.refused);
     try {
       return await sandbox.exec(code);
     } finally {
@@ -274,8 +274,8 @@ function clean(env) {
 
 /** A sandbox inside the world. */
 class Inside {
-  constructor(host, key, { refused, enforcement }) {
-    Object.assign(this, { host, key, refused, enforcement });
+  constructor(host, key, enforcement) {
+    Object.assign(this, { host, key, enforcement });
   }
 
   async exec(code) {
