@@ -224,6 +224,17 @@ export class World {
     });
   }
 
+  /** Python that waits for the end of its input; returns what ends it. */
+  hold(code) {
+    const [program, ...args] = this.command(PYTHON, "-I", "-B", "-c", code);
+    const child = spawn(program, args, { stdio: ["pipe", "ignore", "inherit"], cwd: "/" });
+    const closed = new Promise((resolve) => child.on("close", resolve));
+    return async () => {
+      child.stdin.end();
+      await closed;
+    };
+  }
+
   /** The same code as a sandbox would run, by the interpreter itself. */
   python(code, { interpreter = PYTHON, args = [], env, timeout } = {}) {
     return this.run([interpreter, "-I", "-B", "-c", code, ...args], { env, timeout });

@@ -3,6 +3,7 @@ import ctypes
 import fcntl
 import ipaddress
 import os
+import resource
 import socket
 import struct
 
@@ -11,6 +12,11 @@ SIOCSIFFLAGS, IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x8914, 0x1, 0x8, 0x40
 RTM_NEWADDR, NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL = 20, 1, 4, 0x400, 0x200
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 MS_BIND = 4096
+
+
+def allow_many_descriptors():
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def raise_loopback():

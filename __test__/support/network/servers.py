@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import os
+import selectors
 import socket
 import socketserver
 import ssl
@@ -184,14 +185,29 @@ class Echo(socketserver.BaseRequestHandler):
         self.request.sendall(b"and that was all\n")
 
 
-class Sink(socketserver.BaseRequestHandler):
-    """Takes nothing and says nothing: connections that stay."""
-
-    def handle(self):
-        address, port = local(self.request)
-        self.log.add("accepted", address=address, port=port)
-        while self.request.recv(65536):
-            pass
+def sink(counts, port):
+    """Takes what comes and says nothing: connections that stay, as many as anybody opens."""
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096)
+    server.setblocking(False)
+    ready = selectors.DefaultSelector()
+    ready.register(server, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select():
+            try:
+                if key.fileobj is server:
+                    client, _ = server.accept()
+                    client.setblocking(False)
+                    ready.register(client, selectors.EVENT_READ)
+                    counts.enter()
+                elif not key.fileobj.recv(65536):
+                    raise EOFError
+            except BlockingIOError:
+                pass
+            except (OSError, EOFError):
+                if key.fileobj is not server:
+                    ready.unregister(key.fileobj)
+                    key.fileobj.close()
+                    counts.leave()
 
 
 class Redis(socketserver.StreamRequestHandler):
@@ -233,13 +249,14 @@ def echo_datagrams(log, address, port):
 def start_servers(log, config):
     counts = Servers()
     shared = {"log": log, "counts": counts, "directory": config["directory"], "secret": config["secret"]}
-    handlers = {kind.__name__: type(kind.__name__, (kind,), shared) for kind in (Web, Echo, Sink, Redis)}
+    handlers = {kind.__name__: type(kind.__name__, (kind,), shared) for kind in (Web, Echo, Redis)}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(config["certificate"], config["key"])
-    for kind, ports in (("Web", (80, 8000, 9229, 25)), ("Echo", (7,)), ("Sink", (9,)), ("Redis", (6379,))):
+    for kind, ports in (("Web", (80, 8000, 9229, 25)), ("Echo", (7,)), ("Redis", (6379,))):
         for port in ports:
             Server(port, handlers[kind])
     Server(443, handlers["Web"], context)
+    threading.Thread(target=sink, args=(counts, 9), daemon=True).start()
     for address in config["datagrams"]:
         for port in (7, 123, 443):
             threading.Thread(target=echo_datagrams, args=(log, address, port), daemon=True).start()

@@ -35,6 +35,7 @@ class Log:
 def main():
     with open(sys.argv[1]) as file:
         config = json.load(file)
+    linux.allow_many_descriptors()
     linux.raise_loopback()
     for address in config["addresses"]:
         linux.add_address(address)
