@@ -39,6 +39,7 @@ LONGEST_ERROR = 16 << 10
 SETTLE_SECONDS = 0.05
 KEPT_SOURCES = 100
 KNOWN_PATHS = 4096
+KNOWN_NAMES = 4096
 BROKEN_CHANNEL, USAGE = 70, 2
 
 ONLY_AST, TOP_LEVEL_AWAIT, FUTURE_FLAGS, IS_COROUTINE = 0x400, 0x2000, 0x1FE0000, 0x80
@@ -515,6 +516,7 @@ class Policy:
         allowed = 0
         for tag, value in records:
             allowed |= value[0] if tag == 6 else 0
+        self.reaches_network = self.kernel and bool(allowed & 4)
         self.granted = {READ: self.readable, WRITE: self.writable}
         self.everything = {READ: allowed & 1, WRITE: allowed & 2}
         self.known = set()  # paths that may be read, and directories all of which may be
@@ -763,6 +765,8 @@ class LazyModules:
     def __init__(self):
         self.patches = {"linecache": self.linecache, "importlib.metadata": load_site, "pkgutil": load_site,
                         "site": load_site, "os": tell_of_variables}
+        if policy.reaches_network:
+            self.patches["socket"] = put_refusals_into_words
         if sys.version_info >= (3, 14):
             self.patches["multiprocessing.context"] = self.multiprocessing
         if sys.version_info >= (3, 15):
@@ -806,6 +810,33 @@ class LazySite:
     def pickle_looks_for_jython(self):
         """Up to Python 3.11. Anybody else means a package of that name."""
         return getattr(getattr(sys.modules.get("pickle"), "__spec__", None), "_initializing", False)
+
+
+def put_refusals_into_words(module):
+    """Who may not be reached the kernel refuses with an errno and by address; the user asked for a name."""
+    names = {}
+    look_up, connect_plainly = module.getaddrinfo, module._socket.socket.connect
+
+    def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+        found = look_up(host, port, family, type, proto, flags)
+        if isinstance(host, str) and found:
+            if len(names) >= KNOWN_NAMES:
+                names.clear()
+            names.update((entry[4][0], host) for entry in found)
+        return found
+
+    def connect(self, address):
+        try:
+            return connect_plainly(self, address)
+        except PermissionError:
+            if not (isinstance(address, tuple) and len(address) >= 2):
+                raise
+            host, port = names.get(address[0], address[0]), address[1]
+        raise NotCapable("net", f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    for wrapper, original in ((getaddrinfo, look_up), (connect, connect_plainly)):
+        wrapper.__doc__, wrapper.__wrapped__ = original.__doc__, original
+    module.getaddrinfo, module.socket.connect = getaddrinfo, connect
 
 
 def find_spec_after(me, name, path, target):

@@ -28,6 +28,8 @@
 //! names the same place as the denial, or one below: `--allow-write=/d --deny-read=/d/key` keeps the key from being
 //! overwritten unread, while `--allow-write=/d/drop --deny-read=/d` has said of `drop` that it is to be written alone.
 //!
+//! *Network.* What a name resolves to counts as well, and some addresses must be named: see `flow.rs`.
+//!
 //! *Never allowed*, by no rule and no lifted restriction: the reserved variables of [`is_reserved_env`].
 //!
 //! [`is_reserved_env`]: crate::is_reserved_env
@@ -78,7 +80,7 @@ pub struct FsRights {
 }
 
 /// A rule with its source.
-type Ranked<'a> = (SourceKind, &'a Rule);
+pub(crate) type Ranked<'a> = (SourceKind, &'a Rule);
 
 /// Precedence, all of it: whether a restriction gives way to another rule.
 pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bool {
@@ -89,7 +91,7 @@ pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bo
 }
 
 /// The rules that stand, and the restrictions that are lifted, of those that match.
-fn weigh(matching: Vec<Ranked<'_>>) -> (Vec<Ranked<'_>>, Vec<Ranked<'_>>) {
+pub(crate) fn weigh(matching: Vec<Ranked<'_>>) -> (Vec<Ranked<'_>>, Vec<Ranked<'_>>) {
     let denies = |source| matching.iter().any(|(kind, rule)| *kind == source && rule.action == Action::Deny);
     let is_lifted =
         |restriction: &Ranked<'_>| matching.iter().any(|&other| yields(*restriction, other) && !denies(other.0));
@@ -120,6 +122,12 @@ fn hiding<'a>(about: &[Ranked<'a>], writing: &[Ranked<'a>]) -> Option<&'a Rule> 
     hiding.all(|other| other.is_some()).then_some(first)
 }
 
+/// The restrictions that were lifted, as text.
+pub(crate) fn overridden(lifted: &[Ranked<'_>]) -> Vec<Overridden> {
+    let text = |(_, rule): &Ranked<'_>| Overridden { rule: rule.to_string(), source: rule.origin.to_string() };
+    lifted.iter().map(text).collect()
+}
+
 impl PolicyStack {
     /// Decides one question. The module's documentation says how.
     pub fn decide(&self, query: &Query) -> Decision {
@@ -128,6 +136,9 @@ impl PolicyStack {
         }
         if let Subject::Fs { path, perm } = &query.subject {
             return self.decide_fs(&self.rules_about(path), *perm);
+        }
+        if let Subject::Net(contact) = &query.subject {
+            return self.decide_contact(contact);
         }
         let matching = self.all_rules().filter(|(_, rule)| rule.matches(&query.subject)).collect();
         let (standing, lifted) = weigh(matching);
@@ -173,16 +184,18 @@ impl PolicyStack {
     }
 
     /// The first of the strictest: rules come highest source first, and `min_by_key` keeps the first.
-    fn conclude(&self, standing: &[Ranked<'_>], lifted: &[Ranked<'_>], subject: &Subject) -> Decision {
+    pub(crate) fn conclude(&self, standing: &[Ranked<'_>], lifted: &[Ranked<'_>], subject: &Subject) -> Decision {
         let mut decision = match standing.iter().min_by_key(|(_, rule)| std::cmp::Reverse(rule.action)) {
             Some((_, rule)) => Decision::by_rule(rule),
             None => self.default_decision(subject),
         };
-        decision.overridden = lifted
-            .iter()
-            .map(|(_, rule)| Overridden { rule: rule.to_string(), source: rule.origin.to_string() })
-            .collect();
+        decision.overridden = overridden(lifted);
         decision
+    }
+
+    /// What holds of the network where no rule matches.
+    pub(crate) fn default_of_net(&self) -> DefaultAction {
+        self.settings().defaults.net.map_or(DefaultAction::Deny, |stated| stated.value)
     }
 
     fn default_decision(&self, subject: &Subject) -> Decision {
@@ -190,7 +203,7 @@ impl PolicyStack {
         let stated = match subject {
             Subject::Run(_) | Subject::Fs { perm: FsPerm::Execute, .. } => defaults.exec,
             Subject::Fs { .. } => defaults.fs,
-            Subject::Net { .. } => defaults.net,
+            Subject::Net(_) => defaults.net,
             Subject::Env(_) | Subject::Ffi(_) | Subject::Sys(_) => None,
         };
         match stated {
@@ -201,7 +214,12 @@ impl PolicyStack {
 }
 
 impl Decision {
-    fn by_rule(rule: &Rule) -> Self {
+    /// A refusal that follows from no rule but from `rule`, in words.
+    pub(crate) fn refusal(rule: String, source: String) -> Self {
+        Self { allowed: false, action: Action::Deny, rule: Some(rule), source, overridden: Vec::new() }
+    }
+
+    pub(crate) fn by_rule(rule: &Rule) -> Self {
         Self {
             allowed: rule.action != Action::Deny,
             action: rule.action,
@@ -211,7 +229,7 @@ impl Decision {
         }
     }
 
-    fn by_default(default: DefaultAction, origin: &Origin) -> Self {
+    pub(crate) fn by_default(default: DefaultAction, origin: &Origin) -> Self {
         let action = match default {
             DefaultAction::Allow => Action::Allow,
             DefaultAction::Deny => Action::Deny,

@@ -1,11 +1,13 @@
 //! Flags and `POD_*` variables as rules, and the flag that would grant a target.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::address::Cidr;
 use crate::error::PolicyError;
 use crate::names::{EnvName, SysName, is_reserved_env};
 use crate::net::Host;
-use crate::parse::parse_env;
+use crate::parse::{parse_env, unsaid_proto};
 use crate::path::PathPattern;
 use crate::policy::Policy;
 use crate::ports::Ports;
@@ -150,7 +152,7 @@ impl Permissions {
                 Selection::All => {
                     rules.push(Rule {
                         action,
-                        target: Target::all_of(kind),
+                        target: Target::all_of(kind, action),
                         locked: false,
                         origin: Origin::Flag(flag),
                     });
@@ -189,7 +191,8 @@ fn read_item(kind: PermissionKind, action: Action, item: &str) -> Result<Target,
         PermissionKind::Read => fs(READ_PERMS),
         PermissionKind::Write => fs(WRITE_PERMS),
         PermissionKind::Net => {
-            Host::parse_with_ports(item).map(|(host, ports)| Target::Net { host, proto: None, ports })
+            let proto = unsaid_proto(action);
+            Host::parse_with_ports(item).map(|(host, ports)| Target::Net { host, proto, ports })
         }
         PermissionKind::Run => Program::parse(item).map(|program| Target::Exec { program, sha256: None }),
         PermissionKind::Env => parse_env(item, action).map(Target::Env),
@@ -200,11 +203,11 @@ fn read_item(kind: PermissionKind, action: Action, item: &str) -> Result<Target,
 
 impl Target {
     /// The target of a flag without a value.
-    fn all_of(kind: PermissionKind) -> Self {
+    fn all_of(kind: PermissionKind, action: Action) -> Self {
         match kind {
             PermissionKind::Read => Self::Fs { path: PathPattern::root(), perms: READ_PERMS.to_vec() },
             PermissionKind::Write => Self::Fs { path: PathPattern::root(), perms: WRITE_PERMS.to_vec() },
-            PermissionKind::Net => Self::Net { host: Host::Any, proto: None, ports: Ports::any() },
+            PermissionKind::Net => Self::Net { host: Host::Any, proto: unsaid_proto(action), ports: Ports::any() },
             PermissionKind::Run => Self::Exec { program: Program::Path(PathPattern::root()), sha256: None },
             PermissionKind::Env => Self::Env(EnvName::Prefix(String::new())),
             PermissionKind::Ffi => Self::Ffi(PathPattern::root()),
@@ -215,9 +218,13 @@ impl Target {
     /// What `--allow-all` is about, kind by kind.
     pub(crate) fn everything() -> impl Iterator<Item = Self> {
         let fs = Self::Fs { path: PathPattern::root(), perms: FsPerm::ALL.to_vec() };
-        let others =
-            [PermissionKind::Net, PermissionKind::Run, PermissionKind::Env, PermissionKind::Ffi, PermissionKind::Sys];
-        std::iter::once(fs).chain(others.into_iter().map(Self::all_of))
+        // Every name, and every address save those of the machine itself.
+        let blocks = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let hosts = std::iter::once(Host::Any).chain(blocks.map(|all| Host::Cidr(Cidr::new(all, 0))));
+        let net = hosts.map(|host| Self::Net { host, proto: None, ports: Ports::any() });
+        let others = [PermissionKind::Run, PermissionKind::Env, PermissionKind::Ffi, PermissionKind::Sys];
+        let others = others.into_iter().map(|kind| Self::all_of(kind, Action::Allow));
+        std::iter::once(fs).chain(net).chain(others)
     }
 }
 

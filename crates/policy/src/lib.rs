@@ -26,14 +26,18 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod address;
+mod ceiling;
 mod decide;
 mod egress;
 mod error;
 mod flags;
+mod flow;
 mod json;
 mod json_schema;
 mod merge;
 mod meta;
+mod name;
 mod names;
 mod net;
 mod normalize;
@@ -48,15 +52,18 @@ mod stack;
 mod suggest;
 mod supported;
 
+pub use address::Cidr;
+pub use ceiling::Ceiling;
 pub use decide::{Decision, FsRights, Overridden};
-pub use egress::{Egress, Name, Peer};
+pub use egress::Egress;
 pub use error::PolicyError;
 pub use flags::{Grants, Permissions, Selection, hint_flag, shell_word};
 pub use json_schema::json_schema;
 pub use merge::merge_policies;
 pub use meta::{PolicyMeta, RuleCounts};
+pub use name::{Name, Peer};
 pub use names::{EnvName, SysName, is_reserved_env};
-pub use net::{Cidr, Host};
+pub use net::Host;
 pub use normalize::{AntiEscape, Audit, ExecRule, FsRule, NameRule, NetRule, NormalizedPolicy, PathRule, RuleList};
 pub use parse::parse_policy;
 pub use path::{PathPattern, Progress};

@@ -1,19 +1,13 @@
-//! Network targets: names, `*.name`, addresses and CIDR blocks.
+//! Network targets as rules write them: names, `*.name`, addresses and CIDR blocks, each perhaps with ports.
 //!
-//! Names never match blocks and addresses never match names: which of the two a connection is judged by is for the
-//! resolver to say, and asking about both is the way to judge both.
+//! Names never match blocks and addresses never match names; a flow that has both is judged by both (`flow.rs`).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::address::Cidr;
+use crate::name::Name;
 use crate::ports::Ports;
-
-/// A block of addresses, its host bits cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cidr {
-    network: IpAddr,
-    bits: u8,
-}
 
 /// Who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,113 +15,41 @@ pub enum Host {
     /// `*`: every name and every address.
     Any,
     /// This name.
-    Name(String),
+    Name(Name),
     /// `*.name`: names below this one at any depth, not the name itself.
-    Below(String),
+    Below(Name),
     /// These addresses.
     Cidr(Cidr),
-}
-
-impl Cidr {
-    /// Reads `10.0.0.0/8`, `fd00::/8`, or a single address.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let problem = || format!(r#"found {text:?}, expected an address block such as "10.0.0.0/8" or "fd00::/8""#);
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| problem())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => width,
-            Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => bits.parse().map_err(|_| problem())?,
-            Some(_) => return Err(problem()),
-        };
-        if bits > width {
-            return Err(problem());
-        }
-        Ok(Self::new(address, bits))
-    }
-
-    fn new(address: IpAddr, bits: u8) -> Self {
-        match address {
-            // A block of IPv4-mapped addresses is the IPv4 block, or it would be a way round a rule for the latter.
-            IpAddr::V6(v6) if bits >= 96 && v6.to_ipv4_mapped().is_some() => Self::new(v6.to_canonical(), bits - 96),
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-                Self { network: IpAddr::V4((u32::from(v4) & mask).into()), bits }
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-                Self { network: IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask)), bits }
-            }
-        }
-    }
-
-    /// The first address of the block.
-    pub fn network(&self) -> IpAddr {
-        self.network
-    }
-
-    /// The length of the prefix.
-    pub fn bits(&self) -> u8 {
-        self.bits
-    }
-
-    fn covers(&self, narrower: &Self) -> bool {
-        let same_family = self.network.is_ipv4() == narrower.network.is_ipv4();
-        same_family && self.bits <= narrower.bits && Self::new(narrower.network, self.bits) == *self
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.bits)
-    }
-}
-
-impl From<IpAddr> for Cidr {
-    fn from(address: IpAddr) -> Self {
-        Self::new(address, if address.is_ipv4() { 32 } else { 128 })
-    }
 }
 
 impl Host {
     /// Reads a name, `*.name` or `*`.
     pub(crate) fn parse_name(text: &str) -> Result<Self, String> {
-        let fail = |problem: &str| Err(format!("found {text:?}, {problem}"));
         if text == "*" {
             return Ok(Self::Any);
         }
-        if text.contains("://") {
-            return fail("expected a host name, not a URL");
-        }
-        let (below, name) = match text.strip_prefix("*.") {
-            Some(name) => (true, name),
-            None => (false, text),
+        let name = |text| Name::parse(text).map_err(|problem| problem.replace(ONE_EXAMPLE, TWO_EXAMPLES));
+        let host = match text.strip_prefix("*.") {
+            _ if text.parse::<IpAddr>().is_ok() => {
+                Err("expected a host name; an address belongs under \"cidr\"".into())
+            }
+            _ if text.contains(':') && !text.contains("://") => {
+                Err("expected a host name alone; ports belong under \"ports\"".into())
+            }
+            Some(parent) => name(parent).map(Self::Below),
+            None => name(text).map(Self::Name),
         };
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        if name.parse::<IpAddr>().is_ok() {
-            return fail("expected a host name; an address belongs under \"cidr\"");
-        }
-        if name.contains(':') {
-            return fail("expected a host name alone; ports belong under \"ports\"");
-        }
-        let valid = name.len() <= 253 && name.split('.').all(is_label);
-        if !valid {
-            return fail(r#"expected a host name such as "example.com" or "*.example.com""#);
-        }
-        if ends_in_number(&name) {
-            // "127.1" and "0x7f.0.0.1" reach 127.0.0.1 through the C library, past every rule for addresses.
-            return fail("expected a host name; its last part is a number, so that some would take it for an address");
-        }
-        Ok(if below { Self::Below(name) } else { Self::Name(name) })
+        host.map_err(|problem| format!("found {text:?}, {problem}"))
     }
 
-    /// Reads the spelling of flags and lists: a name, an address or a block, each perhaps with `:ports`.
+    /// Reads the spelling of flags and lists: a name, an address or a block, each perhaps with `:ports`. Ports alone
+    /// are those of every host.
     pub(crate) fn parse_with_ports(text: &str) -> Result<(Self, Ports), String> {
         let (host, ports) = split_ports(text)?;
-        let ports = ports.map_or_else(|| Ok(Ports::any()), Ports::parse)?;
+        let (host, ports) = match ports {
+            Some(ports) => (if host.is_empty() { "*" } else { host }, Ports::parse(ports)?),
+            None => (host, Ports::any()),
+        };
         let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let host = match bracketed {
             Some(v6) if v6.parse::<Ipv6Addr>().is_ok() => Self::Cidr(Cidr::parse(v6)?),
@@ -145,10 +67,25 @@ impl Host {
         match (self, narrower) {
             (Self::Any, _) => true,
             (Self::Name(a), Self::Name(b)) => a == b,
-            (Self::Below(parent), Self::Name(name)) => is_below(name, parent),
-            (Self::Below(parent), Self::Below(other)) => parent == other || is_below(other, parent),
+            (Self::Below(parent), Self::Name(name)) => name.is_below(parent),
+            (Self::Below(parent), Self::Below(other)) => parent == other || other.is_below(parent),
             (Self::Cidr(a), Self::Cidr(b)) => a.covers(b),
             _ => false,
+        }
+    }
+
+    /// True for `localhost`, which is a name and two addresses.
+    pub(crate) fn is_localhost(&self) -> bool {
+        matches!(self, Self::Name(name) if name.is_localhost())
+    }
+
+    /// True where this is about the name.
+    pub(crate) fn names(&self, name: &Name) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Name(this) => this == name,
+            Self::Below(parent) => name.is_below(parent),
+            Self::Cidr(_) => false,
         }
     }
 }
@@ -157,7 +94,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Name(name) => f.write_str(name),
+            Self::Name(name) => name.fmt(f),
             Self::Below(name) => write!(f, "*.{name}"),
             Self::Cidr(cidr) => cidr.fmt(f),
         }
@@ -180,21 +117,8 @@ fn split_ports(text: &str) -> Result<(&str, Option<&str>), String> {
     }
 }
 
-fn is_label(label: &str) -> bool {
-    // Underscores occur in real names (SRV, container networks); international names come as "xn--".
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    !label.is_empty() && label.len() <= 63 && label.bytes().all(plain)
-}
-
-fn ends_in_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    last.bytes().all(|byte| byte.is_ascii_digit())
-        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-fn is_below(name: &str, parent: &str) -> bool {
-    name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))
-}
+const ONE_EXAMPLE: &str = r#"such as "example.com""#;
+const TWO_EXAMPLES: &str = r#"such as "example.com" or "*.example.com""#;
 
 #[cfg(test)]
 mod tests {

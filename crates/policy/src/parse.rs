@@ -3,15 +3,16 @@
 //! Nothing is ignored. A key that the schema does not know is an error wherever it stands, because a misspelt `deny`
 //! that is passed over grants what it was to forbid.
 
+use crate::address::Cidr;
 use crate::error::PolicyError;
 use crate::json::{Document, Node, Object};
 use crate::names::{EnvName, SysName};
-use crate::net::{Cidr, Host};
+use crate::net::Host;
 use crate::path::PathPattern;
 use crate::policy::{Policy, Settings, Stated};
 use crate::ports::{PortRange, Ports};
 use crate::rule::{Origin, Program, Rule, Target};
-use crate::schema::{Action, DefaultAction, Defaults, FsMode, FsPerm, Plugins, READ_PERMS, WRITE_PERMS};
+use crate::schema::{Action, DefaultAction, Defaults, FsMode, FsPerm, Plugins, Proto, READ_PERMS, WRITE_PERMS};
 use crate::suggest;
 
 /// The keys of every object, which `json_schema` describes one by one.
@@ -179,8 +180,8 @@ fn fs_rule(object: &Object, _: Action) -> Result<Target, PolicyError> {
     Ok(Target::Fs { path, perms })
 }
 
-fn net_rule(object: &Object, _: Action) -> Result<Target, PolicyError> {
-    let proto = object.optional("proto", Node::keyword)?;
+fn net_rule(object: &Object, action: Action) -> Result<Target, PolicyError> {
+    let proto = object.optional("proto", Node::keyword)?.or(unsaid_proto(action));
     match (object.get("cidr"), object.get("host")) {
         (Some(cidr), None) => {
             object.require("proto", r#""tcp" or "udp""#)?;
@@ -195,6 +196,11 @@ fn net_rule(object: &Object, _: Action) -> Result<Target, PolicyError> {
         (Some(_), Some(host)) => Err(host.fail("expected either \"cidr\" or \"host\", not both")),
         (None, None) => Err(object.place().fail("expected \"cidr\" or \"host\"")),
     }
+}
+
+/// The protocol of a rule that names none: UDP is allowed where it is asked for alone, a denial is about both.
+pub(crate) fn unsaid_proto(action: Action) -> Option<Proto> {
+    (action != Action::Deny).then_some(Proto::Tcp)
 }
 
 /// Ports as text, or as the list of ranges of the normalised form.
@@ -274,8 +280,9 @@ fn read_lists(node: &Node, rules: &mut Vec<Rule>) -> Result<(), PolicyError> {
         let list = node.object(keys::LIST_WITH_MODE)?;
         // A label, and no more: the lists say what is allowed.
         list.optional("mode", Node::keyword::<DefaultAction>)?;
-        read_list(&list, rules, HOST, |text, _| {
-            Host::parse_with_ports(text).map(|(host, ports)| Target::Net { host, proto: None, ports })
+        read_list(&list, rules, HOST, |text, action| {
+            let proto = unsaid_proto(action);
+            Host::parse_with_ports(text).map(|(host, ports)| Target::Net { host, proto, ports })
         })?;
     }
     if let Some(node) = lists.get("exec") {

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use crate::error::PolicyError;
+use crate::flow::Contact;
+use crate::name::Peer;
 use crate::names::{EnvName, SysName, is_reserved_env};
-use crate::net::{Cidr, Host};
 use crate::path::PathPattern;
 use crate::rule::Program;
 use crate::schema::{FsPerm, PermissionKind, Proto};
@@ -19,7 +20,7 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     Fs { path: PathPattern, perm: FsPerm },
-    Net { host: Host, port: Option<u16>, proto: Proto },
+    Net(Contact),
     Run(Program),
     Env(EnvName),
     Ffi(PathPattern),
@@ -47,18 +48,18 @@ impl Query {
         literal(perm.kind(), path).map(|path| Subject::Fs { path, perm }.into())
     }
 
-    /// May this host be reached? `host` is a name or an address, which is never bracketed here. Without a port the
-    /// question is about the whole host, and rules for some of its ports do not answer it.
+    /// May this host be reached? `host` is a name or an address. Without a port the question is about the whole host,
+    /// and rules for some of its ports do not answer it. A name is judged as such: what it resolves to, which can
+    /// forbid it, is for [`Egress::decide`].
+    ///
+    /// [`Egress::decide`]: crate::Egress::decide
     pub fn net(host: &str, port: Option<u16>, proto: Proto) -> Result<Self, PolicyError> {
-        let host = match host.parse::<IpAddr>() {
-            Ok(address) => Host::Cidr(Cidr::from(address)),
-            Err(_) => match Host::parse_name(host) {
-                Ok(name @ Host::Name(_)) => name,
-                Ok(_) => return Err(ill_formed(PermissionKind::Net, host, "expected one host")),
-                Err(problem) => return Err(ill_formed(PermissionKind::Net, host, problem)),
-            },
+        let (name, address) = match Peer::parse(host) {
+            Ok(Peer::Name(name)) => (Some(name), None),
+            Ok(Peer::Address(address)) => (None, Some(address)),
+            Err(problem) => return Err(ill_formed(PermissionKind::Net, host, problem)),
         };
-        Ok(Subject::Net { host, port, proto }.into())
+        Ok(Subject::Net(Contact { name, address, port, proto }).into())
     }
 
     /// May this program be started? An absolute path, or a command that is looked up on `PATH`.
@@ -93,7 +94,8 @@ impl Query {
         }
     }
 
-    /// Reads a target as text, as `explain` gives it. For `net` that is `host`, `host:port` or `[v6]:port`, over TCP.
+    /// Reads a target as text, as `explain` gives it. For `net` that is `host`, `host:port` or `[v6]:port`, over TCP
+    /// unless `/udp` follows.
     pub fn parse(kind: PermissionKind, target: &str) -> Result<Self, PolicyError> {
         match kind {
             PermissionKind::Read => Self::read(target),
@@ -103,9 +105,13 @@ impl Query {
             PermissionKind::Ffi => Self::ffi(target),
             PermissionKind::Sys => Self::sys(target),
             PermissionKind::Net => {
-                let (host, port) = split_port(target)
+                let (peer, proto) = Proto::ALL
+                    .iter()
+                    .find_map(|proto| Some((target.strip_suffix(proto.as_str())?.strip_suffix('/')?, *proto)))
+                    .unwrap_or((target, Proto::Tcp));
+                let (host, port) = split_port(peer)
                     .ok_or_else(|| ill_formed(kind, target, "expected a host, host:port or [ipv6]:port"))?;
-                Self::net(host, port, Proto::Tcp)
+                Self::net(host, port, proto)
             }
         }
     }
@@ -114,7 +120,7 @@ impl Query {
     pub fn kind(&self) -> PermissionKind {
         match &self.subject {
             Subject::Fs { perm, .. } => perm.kind(),
-            Subject::Net { .. } => PermissionKind::Net,
+            Subject::Net(_) => PermissionKind::Net,
             Subject::Run(_) => PermissionKind::Run,
             Subject::Env(_) => PermissionKind::Env,
             Subject::Ffi(_) => PermissionKind::Ffi,

@@ -37,7 +37,7 @@ pub enum Target {
     Net {
         /// Who.
         host: Host,
-        /// By which protocol; both where absent.
+        /// By which protocol; both where absent, which only denials are: what is allowed without saying so is TCP.
         proto: Option<Proto>,
         /// At which ports.
         ports: Ports,
@@ -93,9 +93,6 @@ impl Rule {
             (Target::Everything, _) => true,
             (Target::Fs { path, .. }, Subject::Fs { path: asked, perm }) => {
                 self.target.has_right(*perm) && path.covers(asked, Reach::Tree)
-            }
-            (Target::Net { host, proto, ports }, Subject::Net { host: asked, port, proto: asked_proto }) => {
-                proto.is_none_or(|proto| proto == *asked_proto) && ports.matches(*port) && host.covers(asked)
             }
             (Target::Exec { program, .. }, Subject::Run(asked)) => match (program, asked) {
                 (Program::Command(name), Program::Path(path)) => {

@@ -1,7 +1,8 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: files, by every right but `execute`; programs and libraries; variables allowed and denied by name;
-//! extra system calls; `--allow-all`; and the default denial of everything else.
+//! Enforced are: files, by every right but `execute`; programs and libraries; the network; variables allowed and denied
+//! by name; what the system tells of itself; extra system calls; `--allow-all`; and the default denial of everything
+//! else.
 
 use std::fmt;
 
@@ -57,12 +58,6 @@ pub fn unsupported(stack: &PolicyStack) -> Vec<Unsupported> {
             }
         }
     }
-    let defaults = [("net", &settings.defaults.net)];
-    for (name, default) in defaults {
-        if let Some(Stated { value: DefaultAction::Allow, origin }) = default {
-            add(format!("defaults.{name} = \"allow\" is not supported yet"), origin);
-        }
-    }
 
     for rule in stack.rules() {
         if let Some(reason) = reason(rule) {
@@ -92,12 +87,9 @@ fn reason(rule: &Rule) -> Option<&'static str> {
             Some("sha256 pins the content of one program: name that one")
         }
         (_, Action::Deny) => None,
-        (Target::Ffi(_) | Target::Sys(_), Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
             perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
-        (Target::Env(_) | Target::Exec { .. } | Target::Ffi(_) | Target::Sys(_), _) => None,
-        (Target::Net { .. }, _) => Some("network access is not supported yet"),
-        (Target::Everything, _) => None,
+        _ => None,
     }
 }

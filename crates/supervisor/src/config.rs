@@ -1,7 +1,9 @@
 //! `config.json`: the guide's `SandboxConfig`, its defaults, and what of it is enforced.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use buntime_policy::{Ceiling, Origin};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -40,6 +42,9 @@ pub struct Network {
     pub deny_list: Vec<String>,
     /// New connections per second.
     pub rate_limit: f64,
+    /// Who gave which of the keys. A refusal names the place.
+    #[serde(skip)]
+    given_by: BTreeMap<String, String>,
 }
 
 /// `filesystem` of a configuration.
@@ -86,6 +91,7 @@ impl Default for SandboxConfig {
                 allow_list: vec!["*".into()],
                 deny_list: vec![],
                 rate_limit: 5.0,
+                given_by: BTreeMap::new(),
             },
             filesystem: Filesystem { allow_write: false },
             resources: Resources {
@@ -99,6 +105,24 @@ impl Default for SandboxConfig {
                 timeout_ms: None,
             },
         }
+    }
+}
+
+impl Network {
+    /// What no policy goes beyond.
+    pub fn ceiling(&self) -> Result<Ceiling, Error> {
+        let origin = |key: &str| match self.given_by.get(key) {
+            Some(name) => Origin::Document { name: name.clone(), path: format!("network.{key}") },
+            None => Origin::Default,
+        };
+        if !self.enabled {
+            return Ok(Ceiling::closed("network.enabled = false", origin("enabled")));
+        }
+        if self.policy != "allow_list" {
+            return Ok(Ceiling::closed(&format!("network.policy = {:?}", self.policy), origin("policy")));
+        }
+        let lists = Ceiling::lists((&self.allow_list, origin("allow_list")), (&self.deny_list, origin("deny_list")));
+        lists.map_err(|error| bad(error.to_string()))
     }
 }
 
@@ -116,6 +140,8 @@ pub struct Configured {
 /// A file's object.
 struct Given {
     file: PathBuf,
+    /// As a refusal names it: as the caller did, else without the way to it.
+    name: String,
     value: Value,
     /// By the caller; else it lay in the working directory, where anybody may have put it.
     named: bool,
@@ -145,20 +171,34 @@ pub(crate) fn load(path: Option<&Path>, cwd: &Path, over: Option<&Value>) -> Res
 fn merge(given: Option<Given>, over: Option<&Value>, notes: Vec<String>) -> Result<Configured, Error> {
     let mut merged = serde_json::to_value(SandboxConfig::default()).unwrap_or_default();
     let mut loaded = Configured { config: SandboxConfig::default(), unsupported: vec![], file: None, notes };
-    if let Some(Given { file, mut value, named }) = given {
+    let mut given_by = BTreeMap::new();
+    if let Some(Given { file, name: short_name, mut value, named }) = given {
         let name = file.display().to_string();
         if !named && forget_monitor(&mut value) {
             let note = "security.mode = \"monitor\" has no effect, since the file was found, not named";
             loaded.notes.push(format!("{name}: {note}: whoever put it there could turn the sandbox off"));
         }
         take(&mut merged, &value, &name, &mut loaded.unsupported)?;
+        note_network(&mut given_by, &value, &short_name);
         loaded.file = Some(file);
     }
     if let Some(given) = over {
-        take(&mut merged, given, "start(configOverride)", &mut loaded.unsupported)?;
+        take(&mut merged, given, OVERRIDE, &mut loaded.unsupported)?;
+        note_network(&mut given_by, given, OVERRIDE);
     }
     loaded.config = serde_json::from_value(merged).map_err(|error| bad(format!("configuration: {error}")))?;
+    loaded.config.network.given_by = given_by;
+    loaded.config.network.ceiling()?;
     Ok(loaded)
+}
+
+/// What a second object over the file's is called.
+const OVERRIDE: &str = "start(configOverride)";
+
+/// Notes whose the keys of `network` are.
+fn note_network(given_by: &mut BTreeMap<String, String>, value: &Value, name: &str) {
+    let keys = value.get("network").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    given_by.extend(keys.map(|key| (key.clone(), name.to_owned())));
 }
 
 /// Takes the order to deny nothing out of a configuration. True where it was there.
@@ -191,7 +231,8 @@ fn read(path: Option<&Path>, cwd: &Path, notes: &mut Vec<String>) -> Result<Opti
         notes.push(format!("{} holds none of our keys and is left alone", file.display()));
         return Ok(None);
     }
-    Ok(Some(Given { file, value, named: path.is_some() }))
+    let name = path.map_or_else(|| "config.json".to_owned(), |path| path.display().to_string());
+    Ok(Some(Given { file, name, value, named: path.is_some() }))
 }
 
 /// The type of a key's value.
@@ -246,7 +287,7 @@ fn take(into: &mut Value, given: &Value, name: &str, unsupported: &mut Vec<Strin
                 return Err(unknown(name, &path, &keys.iter().map(|(known, _)| *known).collect::<Vec<_>>()));
             };
             check(value, *kind).map_err(|expected| bad(format!("{name}: {path} is {value}, expected {expected}")))?;
-            if !is_enforced(&path, value) {
+            if !is_enforced(&path) {
                 unsupported.push(format!("{name}: {path} = {value} is not supported yet"));
             }
             into[section.as_str()][key.as_str()] = value.clone();
@@ -285,19 +326,9 @@ fn check(value: &Value, kind: Kind) -> Result<(), String> {
     })
 }
 
-/// Whether a given value is what is in force: there is no network, and no limit of memory or processor time yet.
-fn is_enforced(path: &str, value: &Value) -> bool {
-    match path {
-        // No network at all is in force: what opens it is refused, and what narrows it holds.
-        "network.enabled" => value == false,
-        "network.allow_list" => value.as_array().is_some_and(Vec::is_empty),
-        "security.mode"
-        | "network.policy"
-        | "network.deny_list"
-        | "filesystem.allow_write"
-        | "resources.tmpfs_size" => true,
-        _ => false,
-    }
+/// Whether a given key is in force: there is no limit of memory or processor time yet.
+fn is_enforced(path: &str) -> bool {
+    path.starts_with("network.") || matches!(path, "security.mode" | "filesystem.allow_write" | "resources.tmpfs_size")
 }
 
 #[cfg(test)]
@@ -336,23 +367,54 @@ mod tests {
         assert!(over(json!({"filesystem": {"allow_write": true}})).unwrap().unsupported.is_empty());
     }
 
+    /// Whether a flow to a name passes, or who refuses it by which rule.
+    fn asked(network: Value, host: &str, port: u16) -> Option<(String, String)> {
+        let ceiling = over(json!({ "network": network })).unwrap().config.network.ceiling().unwrap();
+        let mut flags = buntime_policy::Permissions::default();
+        flags.allow_all = true;
+        let mut stack = buntime_policy::PolicyStack::deny_all();
+        stack.push_flags(&flags, "/").unwrap();
+        let name = buntime_policy::Name::parse(host).unwrap();
+        let decision =
+            buntime_policy::Egress::new(stack, ceiling).decide_named(&name, port, buntime_policy::Proto::Tcp);
+        (!decision.allowed).then(|| (decision.source, decision.rule.unwrap_or_default()))
+    }
+
     #[test]
-    fn a_network_that_does_not_exist_is_refused_and_its_absence_is_not() {
-        let unsupported = |network: Value| over(json!({ "network": network })).unwrap().unsupported;
-        assert_eq!(
-            unsupported(json!({"enabled": true, "allow_list": ["*"]})),
-            [
-                "start(configOverride): network.allow_list = [\"*\"] is not supported yet",
-                "start(configOverride): network.enabled = true is not supported yet",
-            ]
-        );
-        assert_eq!(unsupported(json!({"allow_list": ["example.com"]})).len(), 1);
-        let none = json!({"enabled": false, "policy": "deny_all", "allow_list": [], "deny_list": ["example.com"]});
-        assert_eq!(unsupported(none), [""; 0]);
-        assert!(
-            load(None, Path::new("/nonexistent"), None).unwrap().unsupported.is_empty(),
-            "defaults are not explicit"
-        );
+    fn the_network_has_a_ceiling_that_names_its_place() {
+        let refused = |key: &str, rule: &str| Some((format!("start(configOverride): network.{key}"), rule.to_owned()));
+        for (network, expected) in [
+            (json!({}), None),
+            (json!({"allow_list": ["*"], "enabled": true, "policy": "allow_list"}), None),
+            (json!({"allow_list": ["a.com"]}), None),
+            (json!({"allow_list": ["a.com:443"]}), None),
+            (json!({"enabled": false}), refused("enabled", "network.enabled = false")),
+            (json!({"policy": "deny_all"}), refused("policy", "network.policy = \"deny_all\"")),
+            (json!({"allow_list": []}), refused("allow_list", "not on network.allow_list")),
+            (json!({"allow_list": ["b.com", "a.com:80"]}), refused("allow_list", "not on network.allow_list")),
+            (json!({"deny_list": ["b.com", "*.com"]}), refused("deny_list[1]", "deny net *.com")),
+        ] {
+            assert_eq!(asked(network.clone(), "a.com", 443), expected, "{network}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_network_is_in_force_and_a_bad_one_an_error() {
+        let network = json!({
+            "enabled": true, "policy": "allow_list", "allow_list": ["*.com:80"], "deny_list": [], "rate_limit": 0.5
+        });
+        assert!(over(json!({ "network": network })).unwrap().unsupported.is_empty());
+        for (network, expected) in [
+            (json!({"rate_limit": 0}), "network.rate_limit is 0, expected a number above 0"),
+            (json!({"rate_limit": -5}), "network.rate_limit is -5, expected a number above 0"),
+            (json!({"deny_list": ["a.com", "0x7f.1"]}), "network.deny_list[1]: found \"0x7f.1\""),
+            (json!({"allow_list": ["http://a.com"]}), "expected a host name, not a URL"),
+            (json!({"policy": "allow"}), "one of [\"allow_list\", \"deny_all\"]"),
+        ] {
+            let error = over(json!({ "network": network })).unwrap_err();
+            assert_eq!(error.code, "ERR_BUNTIME_CONFIG");
+            assert!(error.message.contains(expected), "{}", error.message);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Action, Decision, Lift, PermissionKind, Query, hint_flag};
+use buntime_policy::{Decision, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
 use crate::code::Code;
@@ -14,6 +14,11 @@ use crate::options::Options;
 use crate::policies::{self, Stacked};
 use crate::programs::{self, Policies};
 use crate::tree;
+
+/// Of what only a seccomp listener hides.
+const HIDDEN_BY_DEFAULT: &str = "a made-up value is shown; where the host has no seccomp listener to give, or nobody may \
+                                 write into the worker's memory, the true one is, as the notes of enforcement (run -v) \
+                                 then say";
 
 /// The answer to one question.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +37,9 @@ pub struct Explanation {
     /// The narrowest flag that would allow it, where it is denied and a flag can say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What depends on the machine, where that cannot be known before a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Parts of the policy that a run would refuse, as they are not enforced yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
@@ -70,15 +78,11 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
         PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,
         _ => policies.real.decide(&query.map_err(policies::error)?),
     };
-    let is_told = kind == PermissionKind::Sys && !decision.allowed && System::is_told_by_kernel(&stack, &target);
-    let decision = if is_told {
-        let source = "no rule is about the system, so that the kernel answers".to_owned();
-        Decision { allowed: true, action: Action::Allow, source, ..decision }
-    } else {
-        decision
-    };
+    let is_made_up = kind == PermissionKind::Sys && !decision.allowed && System::MADE_UP.contains(&&*target);
+    // By a rule it is hidden, or there is no start.
+    let note = (is_made_up && decision.rule.is_none()).then(|| HIDDEN_BY_DEFAULT.to_owned());
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
-    Ok(Explanation { kind, target, real, decision, hint, unsupported })
+    Ok(Explanation { kind, target, real, decision, hint, note, unsupported })
 }
 
 /// The policy of these options, with the origin of each rule.

@@ -13,7 +13,9 @@ fn ask(flags: &str, variables: &str, file: &str, question: &str) -> String {
     };
     let decision = stack(flags, variables, file).decide(&query);
     assert_eq!(decision.allowed, decision.action.as_str() != "deny");
-    format!("{} by {}", decision.action, if decision.rule.is_some() { decision.source } else { "default".into() })
+    // What is built in has a reason where it needs one, and is nobody's rule.
+    let is_built_in = decision.rule.is_none() || decision.source == "default";
+    format!("{} by {}", decision.action, if is_built_in { "default".into() } else { decision.source })
 }
 
 #[test]
@@ -43,13 +45,17 @@ fn flags_alone() {
         ("--allow-env=AWS_* --deny-env=AWS_SECRET", "env AWS_SECRET", "deny by --deny-env=AWS_SECRET"),
         ("--allow-env=AWS_*", "env aws_region", "deny by default"),
         ("--allow-net=github.com", "net GitHub.com.:443", "allow by --allow-net=github.com"),
-        ("--allow-net=github.com", "udp github.com", "allow by --allow-net=github.com"),
+        ("--allow-net=github.com", "udp github.com", "deny by default"),
+        ("--allow-net=github.com --deny-net=github.com", "udp github.com", "deny by --deny-net=github.com"),
+        ("--allow-all", "udp github.com", "allow by --allow-all"),
         ("--allow-net=github.com", "net api.github.com:443", "deny by default"),
         ("--allow-net=*.github.com", "net api.github.com:443", "allow by --allow-net=*.github.com"),
         ("--allow-net=*.github.com", "net github.com:443", "deny by default"),
         ("--allow-net=a.com:443", "net a.com:80", "deny by default"),
         ("--allow-net=a.com:443", "net a.com", "deny by default"),
-        ("--allow-net", "net 127.0.0.1:1", "allow by --allow-net"),
+        ("--allow-net", "net 1.1.1.1:1", "allow by --allow-net"),
+        ("--allow-net", "net 127.0.0.1:1", "deny by default"),
+        ("--allow-net=127.0.0.1", "net 127.0.0.1:1", "allow by --allow-net=127.0.0.1"),
         ("--allow-net=0.0.0.0/0", "net a.com:1", "deny by default"),
         ("--allow-run=/usr/bin/python3", "run /usr/bin/python3", "allow by --allow-run=/usr/bin/python3"),
         ("--allow-run=python3", "run python3", "allow by --allow-run=python3"),
@@ -87,7 +93,7 @@ fn one_file() {
         ("read /none", "deny by default"),
         ("net a.com:25", "warn by p.json: net.rules[0]"),
         ("net a.com:26", "allow by default"),
-        ("udp a.com", "allow by default"),
+        ("udp a.com", "deny by default"),
     ] {
         assert_eq!(ask("", "", file, question), expected, "{question}");
     }

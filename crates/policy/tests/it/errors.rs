@@ -201,7 +201,7 @@ fn questions() {
         (PermissionKind::Read, "etc/passwd", r#"read "etc/passwd": expected an absolute path"#),
         (PermissionKind::Write, "", r#"write "": expected an absolute path"#),
         (PermissionKind::Net, "a:x", r#"net "a:x": expected a host, host:port or [ipv6]:port"#),
-        (PermissionKind::Net, "*.a.com", r#"net "*.a.com": expected one host"#),
+        (PermissionKind::Net, "*.a.com", r#"net "*.a.com": expected a host name such as "example.com""#),
         (PermissionKind::Env, "A=B", r#"env "A=B": expected a variable's name"#),
     ] {
         assert_eq!(Query::parse(kind, target).unwrap_err().to_string(), expected);

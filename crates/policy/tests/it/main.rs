@@ -4,6 +4,7 @@
 
 mod decisions;
 mod errors;
+mod flows;
 mod merging;
 mod normalized;
 mod properties;

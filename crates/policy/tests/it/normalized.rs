@@ -58,7 +58,7 @@ fn every_kind_of_rule() {
             "env": {"rules": [{"action": "allow", "name": "AWS_*", "locked": false}]},
             "ffi": {"rules": [{"action": "allow", "path": "./lib"}]},
             "sys": {"rules": [{"action": "allow", "name": "username"}]},
-            "rules": {"net": {"allow": ["*:443"]}, "fs": {"allow": ["out/../x"], "mode": "write"}},
+            "rules": {"net": {"allow": ["*:443"], "deny": ["a.com"]}, "fs": {"allow": ["out/../x"], "mode": "write"}},
             "antiEscape": {"denySyscalls": []},
             "minTier": "full"
         }"#,
@@ -76,9 +76,9 @@ fn every_kind_of_rule() {
                 "ports": [{"from": 53, "to": 53}, {"from": 8000, "to": 9000}], "locked": true,
             },
             {"action": "allow", "proto": "tcp", "host": "github.com", "ports": all},
-            {"action": "allow", "proto": "udp", "host": "github.com", "ports": all},
             {"action": "allow", "proto": "tcp", "host": "*", "ports": https},
-            {"action": "allow", "proto": "udp", "host": "*", "ports": https},
+            {"action": "deny", "proto": "tcp", "host": "a.com", "ports": all},
+            {"action": "deny", "proto": "udp", "host": "a.com", "ports": all},
         ])
     );
     assert_eq!(

@@ -1,5 +1,6 @@
 use buntime_policy::{
-    Action, Grants, PermissionKind, Permissions, PolicyStack, Proto, Query, Selection, SourceKind, parse_policy,
+    Action, Grants, PermissionKind, Permissions, PolicyError, PolicyStack, Proto, Query, Selection, SourceKind,
+    parse_policy,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -77,7 +78,7 @@ fn path() -> impl Strategy<Value = String> {
 fn host() -> impl Strategy<Value = Value> {
     let ports = prop::sample::select(&["0-65535", "80", "80,443", "1-100"][..]);
     let host = prop::sample::select(&["a.com", "*.a.com", "b.a.com", "*"][..]);
-    let cidr = prop::sample::select(&["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "::1"][..]);
+    let cidr = prop::sample::select(&["93.0.0.0/8", "93.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0", "2606::1"][..]);
     let proto = prop::sample::select(&["tcp", "udp"][..]);
     (any::<bool>(), host, cidr, proto, ports).prop_map(|(named, host, cidr, proto, ports)| match named {
         true => json!({"host": host, "ports": ports}),
@@ -132,13 +133,25 @@ fn questions() -> Vec<Query> {
     for path in ["/", "/a", "/a/b", "/b/a", "/ab", "/a/ab/b", "/c"] {
         questions.extend([Query::read(path), Query::list(path), Query::write(path), Query::run(path)]);
     }
-    for host in ["a.com", "b.a.com", "10.1.2.3", "10.9.9.9", "::1"] {
+    questions.extend(peers(&["a.com", "b.a.com", "93.1.2.3", "93.9.9.9", "2606::1"]));
+    questions.extend([Query::run("b"), Query::env("A"), Query::env("AB"), Query::env("B"), Query::sys("uid")]);
+    questions.into_iter().map(Result::unwrap).collect()
+}
+
+/// The same, and about addresses that have to be named.
+fn all_questions() -> Vec<Query> {
+    let special = peers(&["10.1.2.3", "::ffff:10.9.9.9", "127.0.0.1", "169.254.169.254", "localhost", "::1"]);
+    questions().into_iter().chain(special.into_iter().map(Result::unwrap)).collect()
+}
+
+fn peers(hosts: &[&str]) -> Vec<Result<Query, PolicyError>> {
+    let mut questions = Vec::new();
+    for host in hosts {
         for port in [None, Some(80), Some(443), Some(444)] {
             questions.extend([Query::net(host, port, Proto::Tcp), Query::net(host, port, Proto::Udp)]);
         }
     }
-    questions.extend([Query::run("b"), Query::env("A"), Query::env("AB"), Query::env("B"), Query::sys("uid")]);
-    questions.into_iter().map(Result::unwrap).collect()
+    questions
 }
 
 fn selection(items: &'static [&'static str]) -> impl Strategy<Value = Selection> {
@@ -153,8 +166,11 @@ fn selection(items: &'static [&'static str]) -> impl Strategy<Value = Selection>
 fn permissions() -> impl Strategy<Value = Permissions> {
     let of = |items| (selection(items), selection(items)).prop_map(|(allow, deny)| Grants { allow, deny });
     let paths = &["/a", "/a/b", "/ab", "a", "/a/*"];
-    let named =
-        (of(&["a.com", "*.a.com:443", "10.0.0.0/8", "b.a.com:80"]), of(&["A", "A*", "B"]), of(&["uid", "hostname"]));
+    let named = (
+        of(&["a.com", "*.a.com:443", "10.0.0.0/8", "b.a.com:80", ":443", "localhost", "93.1.0.0/16:80"]),
+        of(&["A", "A*", "B"]),
+        of(&["uid", "hostname"]),
+    );
     (any::<bool>(), of(paths), of(paths), of(&["/a/b", "b"]), of(paths), named).prop_map(
         |(allow_all, read, write, run, ffi, (net, env, sys))| Permissions {
             allow_all,
@@ -176,7 +192,7 @@ proptest! {
         flags.push_flags(&permissions, "/").unwrap();
         let file = serde_json::to_string(&permissions.to_policy().unwrap()).unwrap();
         let copy = stack(&[(SourceKind::File, &file)]);
-        for question in questions() {
+        for question in all_questions() {
             prop_assert_eq!(copy.decide(&question).action, flags.decide(&question).action, "{:?} {}", question, file);
         }
     }
@@ -202,7 +218,7 @@ proptest! {
         let file = serde_json::to_string(&parse_policy(&policy.to_string(), "p.json").unwrap()).unwrap();
         let copies = [stack(&[(SourceKind::File, &normalized)]), stack(&[(SourceKind::File, &file)])];
         prop_assert_eq!(serde_json::to_string(&copies[0].normalized()).unwrap(), normalized);
-        for question in questions() {
+        for question in all_questions() {
             let expected = original.decide(&question).action;
             for copy in &copies {
                 prop_assert_eq!(copy.decide(&question).action, expected, "{:?}", question);
@@ -236,7 +252,7 @@ proptest! {
         let (low, high) = (low.to_string(), high.to_string());
         let both = stack(&[(SourceKind::File, &low), (SourceKind::Env, &high)]);
         let view = stack(&[(SourceKind::File, &serde_json::to_string(&both.normalized()).unwrap())]);
-        for question in questions() {
+        for question in all_questions() {
             let view = view.decide(&question).action;
             prop_assert!(view >= both.decide(&question).action, "{:?}", question);
         }
@@ -252,9 +268,10 @@ proptest! {
             locked[kind] = json!({"rules": rules.collect::<Vec<_>>()});
         }
         let locked = stack(&[(SourceKind::File, &locked.to_string())]);
-        for question in questions() {
+        for question in all_questions() {
             let alone = locked.decide(&question);
-            if alone.rule.is_some() {
+            // What is built in is no lock.
+            if alone.source != "default" {
                 prop_assert!(both.decide(&question).action >= alone.action, "{:?}", question);
             }
         }
@@ -268,7 +285,7 @@ proptest! {
             "exec": {"rules": [{"action": "deny", "path": "/"}]},
             "env": {"rules": [{"action": "deny", "name": "*"}]}}).to_string();
         let stack = stack(&[(SourceKind::File, &low.to_string()), (SourceKind::Flags, &deny)]);
-        for question in questions() {
+        for question in all_questions() {
             prop_assert!(!stack.decide(&question).allowed, "{:?}", question);
         }
     }
