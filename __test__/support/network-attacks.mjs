@@ -20,7 +20,7 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { SLOWNESS, root, sleep } from "./index.mjs";
+import { SLOWNESS, eventually, root } from "./index.mjs";
 import { ADDRESS, PYTHON } from "./network.mjs";
 
 const folder = path.join(root, "__test__", "attacks", "network");
@@ -64,7 +64,7 @@ export async function attackNetwork(world, attack, { sandboxed }) {
   try {
     const run = sandboxed ? inSandbox : plainly;
     const { output, ended } = await run(world, attack, proof, undo);
-    return { effects: [...(await effects(world, attack, proof, output))], tried: ended, output };
+    return { effects: [...(await effects(world, attack, proof, output, sandboxed))], tried: ended, output };
   } finally {
     for (const one of undo) await one?.();
   }
@@ -95,7 +95,7 @@ async function plainly(world, attack, proof, undo) {
   return { output: stdout + stderr, ended: status === 0 };
 }
 
-async function effects(world, attack, proof, output) {
+async function effects(world, attack, proof, output, sandboxed) {
   const found = new Set(await attack.host.after?.(world));
   const seen = await world.take();
   const reaches = list(attack.reaches);
@@ -107,9 +107,11 @@ async function effects(world, attack, proof, output) {
   const pages = [...output.matchAll(new RegExp(`${world.secret}(?: \\S+ ([\\da-f.:]+):(\\d+))?`, "g"))];
   if (pages.some(([, address, port]) => !reaches.includes(`tcp ${address}:${port}`))) found.add("reads");
   if (output.includes(proof)) found.add("proves");
-  // A flood takes the servers a moment.
-  if (attack.effect === "floods") await sleep(1000 * SLOWNESS);
-  const { peak, total } = await world.counts();
-  if (peak > Number(attack.most ?? Infinity) || total > Number(attack.total ?? Infinity)) found.add("floods");
+  const flooded = async () => {
+    const { peak, total } = await world.counts();
+    return peak > Number(attack.most ?? Infinity) || total > Number(attack.total ?? Infinity);
+  };
+  // It takes the servers a moment.
+  if (attack.effect === "floods" && (await eventually(flooded, "a flood", sandboxed ? 1000 : 10_000).catch(() => false))) found.add("floods");
   return found;
 }

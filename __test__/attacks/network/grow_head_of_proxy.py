@@ -13,3 +13,4 @@ for begin, more in (("GET http://web.example.com/", "a" * 65536), ("GET http://w
         for _ in range(MUCH // len(more)):
             send(fd, more.encode())
         won()
+        raise SystemExit

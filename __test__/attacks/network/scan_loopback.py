@@ -7,7 +7,7 @@ asks: web.example.com
 """
 NONBLOCK = 0x800
 found = []
-for host, step in (("127.0.0.1", 1), ("169.254.1.2", 7), ("::1", 7)):
+for host, step in (("127.0.0.1", 1), ("169.254.1.2", 97), ("::1", 97)):
     for port in range(1, 65536, step * (1 if arena.slowness == 1 else 13)):
         fd, where = check(libc.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, TCP | NONBLOCK, 0)), address(host, port)
         libc.connect(fd, where, len(where))
