@@ -51,7 +51,7 @@ async function tinyproxy(world) {
   if (!program) return undefined;
   const file = path.join(world.directory, "tinyproxy.conf");
   writeFileSync(file, "Port 8899\nListen 127.0.0.1\nTimeout 600\nMaxClients 1000\nLogLevel Critical\nDisableViaHeader Yes\n");
-  const end = world.hold(`import subprocess, sys\none = subprocess.Popen(["${program}", "-d", "-c", "${file}"], stdout=subprocess.DEVNULL)\nsys.stdin.read()\none.kill()`);
+  const end = world.hold(`import subprocess, sys\none = subprocess.Popen(["${program}", "-d", "-c", "${file}"], stdout=subprocess.DEVNULL)\nsys.stdin.read()\none.kill()\none.wait()`);
   return { via: ["127.0.0.1", 8899], end };
 }
 

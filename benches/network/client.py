@@ -31,15 +31,14 @@ def connect(port):
 def check():
     for size in (1, 64):
         with connect(8103) as one:
-            one.sendall(b"%08d" % size)
+            one.sendall(b"d%07d" % size)
             digest, count = hashlib.sha256(), 0
             while data := one.recv(1 << 20):
                 digest.update(data)
                 count += len(data)
         assert count == size << 20 and digest.digest() == hashlib.sha256(BLOCK * size).digest(), "what came is not what was sent"
     with connect(8103) as one:
-        one.sendall(b"upwards!" + BLOCK * 64)
-        one.shutdown(socket.SHUT_WR)
+        one.sendall(b"u%07d" % 64 + BLOCK * 64)
         assert one.makefile("rb").read().decode() == hashlib.sha256(BLOCK * 64).hexdigest(), "what went is not what came"
 
 
@@ -73,7 +72,7 @@ def bulk(mebibytes):
     buffer = bytearray(1 << 20)
     with connect(8103) as one:
         begun, count = clock(), 0
-        one.sendall(b"%08d" % mebibytes)
+        one.sendall(b"d%07d" % mebibytes)
         while size := one.recv_into(buffer):
             count += size
         assert count == mebibytes << 20

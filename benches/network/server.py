@@ -42,16 +42,19 @@ def answer(client):
 
 
 def bulk(client):
-    """As many bytes as eight digits say, in MiB; then, after the client's half is closed, nothing. `up` takes, and tells the sum."""
+    """`d0000064` has 64 MiB sent, `u0000064` taken, with their sum as the answer. (Not every proxy keeps a half-closed connection.)"""
     with client:
         word = client.recv(8, socket.MSG_WAITALL)
-        if word == b"upwards!":
-            digest = hashlib.sha256()
-            while data := client.recv(1 << 20):
+        if len(word) < 8:
+            return
+        if word[:1] == b"u":
+            digest, left = hashlib.sha256(), int(word[1:]) << 20
+            while left and (data := client.recv(min(left, 1 << 20))):
                 digest.update(data)
+                left -= len(data)
             client.sendall(digest.hexdigest().encode())
             return
-        for _ in range(int(word)):
+        for _ in range(int(word[1:])):
             client.sendall(BLOCK)
 
 
