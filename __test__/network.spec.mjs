@@ -19,6 +19,8 @@ const ANY_IPV4 = "0.0.0.0/0";
 const NO_SUCH_NAME = { refused: "gaierror", code: -2 };
 const TRY_AGAIN = { refused: "gaierror", code: -3 };
 const DENIED = { refused: "PermissionError", code: 13 };
+/** A name that leads where nothing is allowed: what it leads to is known when it is asked for, or when it is used. */
+const HELD = [NO_SUCH_NAME, DENIED];
 const REFUSED = { refused: "ConnectionRefusedError", code: 111 };
 const UNREACHABLE = { refused: "OSError", code: 101 };
 
@@ -54,8 +56,11 @@ async function reach(options, places) {
 async function expectReach(options, expected) {
   const places = expected.map(([host, port]) => [host, port]);
   const { results, seen, ...run } = await reach(options, places);
-  const wanted = expected.map(([, , result]) => (typeof result === "string" ? { got: result } : result));
-  assert.deepEqual(results, wanted, run.stderr);
+  for (const [index, [host, port, result]] of expected.entries()) {
+    const wanted = typeof result === "string" ? { got: result } : [result].flat().find((one) => one.refused === results[index].refused);
+    assert.deepEqual(results[index], wanted ?? result, `${host} ${port}: ${run.stderr}`);
+  }
+  assert.equal(results.length, expected.length);
   const reached = expected.flatMap(([, , result]) => (typeof result === "string" ? [`tcp ${result}`] : [])).sort();
   assert.deepEqual(seen.reached.filter((place) => !reached.includes(place)), [], "nothing else was reached");
   assert.deepEqual(reached.filter((place) => !seen.reached.includes(place)), [], "all of it was reached");
@@ -191,8 +196,8 @@ tested("deny wins, by name and by what a name leads to", async () => {
   await expectReach({ permissions: { allowNet: true, denyNet: ["api.example.com", "45.33.32.0/24"] } }, [
     ["web.example.com", 80, web()],
     ["api.example.com", 80, NO_SUCH_NAME],
-    ["strays.example.com", 80, DENIED],
-    ["evil.example.net", 80, DENIED],
+    ["strays.example.com", 80, HELD],
+    ["evil.example.net", 80, HELD],
   ]);
 });
 
@@ -200,10 +205,10 @@ tested("everything means the public internet: nothing private, nothing of the ho
   await expectReach({ permissions: { allowNet: true } }, [
     ["web.example.com", 80, web()],
     [ADDRESS.web, 8000, web(8000)],
-    ["inside.example.com", 80, DENIED],
-    ["metadata.example.com", 80, DENIED],
-    ["loop.example.com", 8000, DENIED],
-    ["mapped.example.com", 8000, DENIED],
+    ["inside.example.com", 80, HELD],
+    ["metadata.example.com", 80, HELD],
+    ["loop.example.com", 8000, HELD],
+    ["mapped.example.com", 8000, HELD],
     [ADDRESS.private, 80, DENIED],
     [ADDRESS.metadata, 80, DENIED],
   ]);
@@ -212,11 +217,11 @@ tested("everything means the public internet: nothing private, nothing of the ho
 tested("a private address: for a host that a rule names, and for a rule that names the address", async () => {
   await expectReach(allowNet("db.internal:80"), [["db.internal", 80, `${ADDRESS.private}:80`], ["inside.example.com", 80, NO_SUCH_NAME], [ADDRESS.private, 80, DENIED]]);
   await expectReach(allowNet("*.example.com", "10.0.0.0/8"), [["inside.example.com", 80, `${ADDRESS.private}:80`], [ADDRESS.private, 80, `${ADDRESS.private}:80`]]);
-  await expectReach(allowNet("*.example.com"), [["inside.example.com", 80, DENIED]]);
+  await expectReach(allowNet("*.example.com"), [["inside.example.com", 80, HELD]]);
 });
 
 tested("the metadata address: by its number alone", async () => {
-  await expectReach(allowNet("metadata.example.com"), [["metadata.example.com", 80, DENIED], [ADDRESS.metadata, 80, DENIED]]);
+  await expectReach(allowNet("metadata.example.com"), [["metadata.example.com", 80, HELD], [ADDRESS.metadata, 80, DENIED]]);
   await expectReach(allowNet("metadata.example.com", `${ADDRESS.metadata}:80`), [["metadata.example.com", 80, `${ADDRESS.metadata}:80`], [ADDRESS.metadata, 80, `${ADDRESS.metadata}:80`]]);
 });
 
@@ -283,5 +288,5 @@ tested("a name that is bound again leads nowhere new", async () => {
   const places = Array.from({ length: 8 }, () => ["rebound.example.com", 8000]);
   const { results, seen } = await reach(allowNet("*.example.com"), places);
   assert.deepEqual(seen.requests.filter(({ address }) => address !== ADDRESS.web), [], JSON.stringify(results));
-  assert.ok(results.some(({ refused }) => refused === "PermissionError"), JSON.stringify(results));
+  assert.ok(results.some(({ refused }) => /^(PermissionError|gaierror)$/.test(refused)), JSON.stringify(results));
 });
