@@ -181,7 +181,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
         tree,
         with_landlock: true,
         landlock,
-        seccomp: SeccompPlan { deny: Vec::new(), exec: ExecGate::WorkerOnly, watch: Vec::new() },
+        seccomp: SeccompPlan { exec: ExecGate::WorkerOnly, ..SeccompPlan::default() },
         network: NetworkPlan::None,
         worker: Worker {
             program: Bytes::from("/stamp"),

@@ -62,7 +62,7 @@ fn of_question(error: buntime_supervisor::Error) -> Failure {
 }
 
 fn explanation(found: &Explanation) -> String {
-    let Explanation { kind, target, real, decision, hint, outlook, unsupported } = found;
+    let Explanation { kind, target, real, decision, hint, note, unsupported } = found;
     let verdict = match (decision.allowed, decision.action) {
         (false, _) => "denied",
         (true, buntime_policy::Action::Warn) => "allowed, with a warning",
@@ -79,14 +79,14 @@ fn explanation(found: &Explanation) -> String {
             format!("  by         no rule; the default is to {default} it ({})", escape(&decision.source))
         }
     });
-    if let Some(outlook) = outlook {
-        lines.push(format!("  it leads    {outlook}"));
-    }
     for lifted in &decision.overridden {
         lines.push(format!("  overrides  {} ({})", escape(&lifted.rule), escape(&lifted.source)));
     }
     if let Some(flag) = hint {
         lines.push(format!("  allow it   {}", escape(flag)));
+    }
+    if let Some(note) = note {
+        lines.push(format!("  note       {}", escape(note)));
     }
     for problem in unsupported {
         lines.push(format!("  a run is refused: {}", escape(problem)));

@@ -13,6 +13,35 @@ use std::time::Duration;
 
 use buntime_policy::{Decision, Egress, Name, Proto};
 
+use crate::state::State;
+
+pub use names::Names;
+pub use upstream::{ResolveError, Resolved, Sources, Upstream};
+
+mod accept;
+mod datagram;
+mod destination;
+mod dial;
+mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod judge;
+mod names;
+mod pace;
+mod parked;
+mod proxy;
+mod pump;
+mod relay;
+mod report;
+mod runtime;
+mod splice;
+mod state;
+#[cfg(test)]
+mod testing;
+mod udp;
+mod upstream;
+
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interception {
@@ -35,6 +64,11 @@ pub struct Listeners {
     pub udp4: OwnedFd,
     /// As `udp4`.
     pub udp6: Option<OwnedFd>,
+    /// A raw socket over IPv4 (`SOCK_RAW`, `IPPROTO_RAW`), for the answers to datagrams that UDP rules allow: they have
+    /// to come from the port that was asked. Nothing is read from it. Without it such rules have no effect.
+    pub raw4: Option<OwnedFd>,
+    /// As `raw4`.
+    pub raw6: Option<OwnedFd>,
 }
 
 /// How much one sandbox may have.
@@ -62,6 +96,8 @@ pub trait Sink: Send + Sync {
     fn flow(&self, flow: Flow);
     /// A name or flow was denied (or let through by a `warn` rule). `target` is as the client said it.
     fn decided(&self, decided: Decided);
+    /// So many refused flows and decisions came too fast to be told one by one.
+    fn missed(&self, _flows: u64, _decided: u64) {}
 }
 
 /// One flow, at its end.
@@ -107,31 +143,117 @@ pub enum Verdict {
     Errno(i32),
 }
 
+/// Longest wait for the parts of a network to end.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// One sandbox's network. Dropped or stopped, its listeners and flows are closed, which frees the namespace.
 pub struct Network {
-    // …
+    state: State,
 }
 
 impl Network {
     /// Starts to serve. Runs on the process's one network runtime, whose threads are shared by all sandboxes.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no threads to be had, or the descriptors are no listeners.
     pub fn serve(
-        _listeners: Listeners,
-        _egress: Arc<Egress>,
-        _bounds: Bounds,
-        _sink: Arc<dyn Sink>,
+        listeners: Listeners,
+        egress: Arc<Egress>,
+        bounds: Bounds,
+        sink: Arc<dyn Sink>,
     ) -> std::io::Result<Self> {
-        todo!()
+        let runtime = runtime::handle()?;
+        let _entered = runtime.enter();
+        let origin = accept::origin(listeners.interception);
+        let state = State::new(egress, runtime::upstream().for_sandbox(), bounds, sink);
+        let network = Self { state };
+        network.listen(listeners, &origin)?;
+        Ok(network)
+    }
+
+    fn listen(&self, listeners: Listeners, origin: &accept::Origin) -> std::io::Result<()> {
+        let Listeners { interception, tcp4, tcp6, udp4, udp6, raw4, raw6 } = listeners;
+        for listener in [Some(tcp4), tcp6].into_iter().flatten() {
+            let listener = std::net::TcpListener::from(listener);
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            self.state.spawn(accept::serve(self.state.clone(), listener, origin.clone()));
+        }
+        for (socket, raw) in [(Some(udp4), raw4), (udp6, raw6)] {
+            let Some(socket) = socket else { continue };
+            let socket = std::net::UdpSocket::from(socket);
+            socket.set_nonblocking(true)?;
+            let socket = tokio::net::UdpSocket::from_std(socket)?;
+            let names_only = interception == Interception::Redirect;
+            self.state.spawn(udp::serve(self.state.clone(), socket, raw, names_only));
+        }
+        Ok(())
     }
 
     /// Judges a `connect()` before the kernel does it, so that the caller learns of a refusal by `EACCES`. A blocking
     /// one is dialled here first, and fails as the peer let it; the flow that follows takes the dialled socket over.
     /// Only a matter of what the caller is told: the relay judges each flow again.
-    pub async fn judge_connect(&self, _to: SocketAddr, _proto: Proto, _blocking: bool) -> Verdict {
-        todo!()
+    pub async fn judge_connect(&self, to: SocketAddr, proto: Proto, blocking: bool) -> Verdict {
+        let (told, verdict) = tokio::sync::oneshot::channel();
+        self.judge(to, proto, blocking, |verdict| {
+            // It fails where nobody waits any more.
+            let _ = told.send(verdict);
+        });
+        verdict.await.unwrap_or(DENIED)
     }
 
-    /// Ends everything. Idempotent.
+    /// As [`judge_connect`](Self::judge_connect), for callers with no executor. `then` is called once, on one of the network's threads or
+    /// on this one, and must not block.
+    pub fn judge(&self, to: SocketAddr, proto: Proto, blocking: bool, then: impl FnOnce(Verdict) + Send + 'static) {
+        let mut answer = Answer(Some(then));
+        let state = self.state.clone();
+        self.state.spawn(async move { answer.give(judge::judge(&state, to, proto, blocking).await) });
+    }
+
+    /// Ends everything, and waits until it has ended, a second at most: all sockets are closed then, and all flows told
+    /// of. Idempotent.
     pub fn stop(&self) {
-        todo!()
+        if self.state.is_ended() {
+            return;
+        }
+        self.state.end();
+        let (ended, wait) = std::sync::mpsc::channel();
+        let all = self.state.all_ended();
+        if let Ok(runtime) = runtime::handle() {
+            runtime.spawn(async move {
+                all.await;
+                // Gone is who has lost patience.
+                let _ = ended.send(());
+            });
+        }
+        // Whatever still runs then holds a thread, and ends as soon as that goes on.
+        let _ = wait.recv_timeout(ENDING);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What is said when the network ends before it has an answer.
+const DENIED: Verdict = Verdict::Errno(libc::EACCES);
+
+/// An answer that is given in any case.
+struct Answer<F: FnOnce(Verdict)>(Option<F>);
+
+impl<F: FnOnce(Verdict)> Answer<F> {
+    fn give(&mut self, verdict: Verdict) {
+        if let Some(then) = self.0.take() {
+            then(verdict);
+        }
+    }
+}
+
+impl<F: FnOnce(Verdict)> Drop for Answer<F> {
+    fn drop(&mut self) {
+        self.give(DENIED);
     }
 }

@@ -143,7 +143,7 @@ impl Cidr {
     }
 
     /// True where the address lies in the block.
-    pub(crate) fn holds(&self, address: IpAddr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         self.network.is_ipv4() == address.is_ipv4() && masked(address, self.bits) == self.network
     }
 

@@ -49,13 +49,26 @@ impl Egress {
     /// May this name be looked up? Where a rule allows it for some port and protocol. The laxest such decision, else
     /// the denial.
     pub fn decide_name(&self, name: &Name) -> Decision {
-        if let Some(refusal) = self.ceiling.refuses(Some(name), None, None) {
+        self.laxest(name, None)
+    }
+
+    /// May a name lead to this address, for some port and protocol? So a client learns of a refusal when it looks the
+    /// name up. The laxest such decision, else the denial.
+    pub fn decide_resolved(&self, name: &Name, address: IpAddr) -> Decision {
+        self.laxest(name, Some(address))
+    }
+
+    fn laxest(&self, name: &Name, address: Option<IpAddr>) -> Decision {
+        if let Some(refusal) = self.ceiling.refuses(Some(name), address, None) {
             return refusal;
         }
+        let decide = |port, proto| {
+            self.decide_contact(&Contact { name: Some(name.clone()), address, port: Some(port), proto })
+        };
         let mut denial: Option<Decision> = None;
         let mut warned: Option<Decision> = None;
-        for (port, proto) in self.turns(name) {
-            let decision = self.decide_named(name, port, proto);
+        for (port, proto) in self.turns(name, address) {
+            let decision = decide(port, proto);
             match decision.action {
                 Action::Allow => return decision,
                 Action::Warn => drop(warned.get_or_insert(decision)),
@@ -63,7 +76,7 @@ impl Egress {
                 Action::Deny => {}
             }
         }
-        warned.or(denial).unwrap_or_else(|| self.decide_named(name, 0, Proto::Tcp))
+        warned.or(denial).unwrap_or_else(|| decide(0, Proto::Tcp))
     }
 
     /// May a flow go to this name? As far as that can be said before the name is resolved: [`Egress::decide`] may
@@ -180,11 +193,14 @@ impl Egress {
         &self.stack
     }
 
-    /// Ports at which the rules about a name may change their answer, with each protocol.
-    fn turns(&self, name: &Name) -> impl Iterator<Item = (u16, Proto)> {
+    /// Ports at which the rules about a name, and about an address that it leads to, may change their answer, with each
+    /// protocol.
+    fn turns(&self, name: &Name, address: Option<IpAddr>) -> impl Iterator<Item = (u16, Proto)> {
         let mut ports = vec![0];
-        for (_, rule) in self.stack.all_rules().filter(|(_, rule)| rule.names(name)) {
-            if let Target::Net { ports: of_rule, .. } = &rule.target {
+        for (_, rule) in self.stack.all_rules() {
+            if let Target::Net { host, ports: of_rule, .. } = &rule.target
+                && (rule.names(name) || (address.is_some() && matches!(host, Host::Cidr(_))))
+            {
                 ports.extend(
                     of_rule.ranges().iter().flat_map(|range| [Some(range.from), range.to.checked_add(1)]).flatten(),
                 );

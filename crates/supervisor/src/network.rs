@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use buntime_network::{Bounds, Decided, Flow, Sink};
-use buntime_policy::{Action, Egress, PermissionKind, Proto};
-use buntime_sandbox::plan::NetworkPlan;
+use buntime_network::{Bounds, Decided, Flow, Interception, Listeners, Sink};
+use buntime_policy::{Action, Egress, Name, PermissionKind, PortRange, Proto, hint_flag};
+use buntime_sandbox::plan::{self, Loopback, NetworkPlan};
 
+use crate::denials::Why;
 use crate::event::{Event, NetFlow};
 use crate::inbound::Inbound;
 use crate::learn::Need;
@@ -26,9 +28,28 @@ pub fn plan(egress: &Egress) -> NetworkPlan {
     }
     let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
         let ranges = ports.ranges().to_vec();
-        ranges.into_iter().map(move |range| (block.network(), block.bits(), range.from, range.to))
+        let (network, prefix) = (block.network(), block.bits());
+        ranges.into_iter().map(move |PortRange { from, to }| Loopback { network, prefix, from, to })
     });
-    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp() }
+    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp(), prefer: plan::Interception::Tproxy }
+}
+
+/// What the helper sent: TCP and UDP over IPv4, then the same over IPv6 where there is any. `None` where it is not that.
+pub fn listeners(interception: plan::Interception, fds: Vec<OwnedFd>) -> Option<Listeners> {
+    let interception = match interception {
+        plan::Interception::Tproxy => Interception::Tproxy,
+        plan::Interception::Redirect => Interception::Redirect,
+    };
+    let mut fds = fds.into_iter();
+    let (tcp4, udp4) = (fds.next()?, fds.next()?);
+    let (tcp6, udp6) = (fds.next(), fds.next());
+    (tcp6.is_some() == udp6.is_some() && fds.next().is_none()).then_some(Listeners {
+        interception,
+        tcp4,
+        tcp6,
+        udp4,
+        udp6,
+    })
 }
 
 /// How much of the network one sandbox may have. `rate`: new connections a second.
@@ -109,7 +130,9 @@ impl News {
             }
             let pid = inbound.worker_pid.unwrap_or(0);
             let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
-            inbound.denials.report_decided(&inbound.settled.stack, pid, report, Some(&decision), &mut inbound.batch);
+            let egress = &inbound.settled.egress;
+            let why = |target: &str| Why { decision: Some(decision), flag: flag_that_allows(egress, target) };
+            inbound.denials.count(report, pid, why, &mut inbound.batch);
         }
         inbound.denials.missed(std::mem::take(more_decided));
         for flow in flows.drain(..) {
@@ -126,6 +149,22 @@ impl News {
         let more = std::mem::take(more_flows);
         if more > 0 {
             inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        }
+    }
+}
+
+/// The flag that would allow what is named here, `host` or `host:port`. None where no flag does.
+fn flag_that_allows(egress: &Egress, target: &str) -> Option<String> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return egress.hint(None, Some(address.ip()), address.port());
+    }
+    match target.rsplit_once(':') {
+        Some((name, port)) => egress.hint(Some(&Name::parse(name).ok()?), None, port.parse().ok()?),
+        None => {
+            let name = Name::parse(target).ok()?;
+            // Of a look-up it is not known what for: the flag that leaves the port open.
+            egress.hint(Some(&name), None, 443)?;
+            hint_flag(PermissionKind::Net, name.as_str())
         }
     }
 }

@@ -362,3 +362,25 @@ fn a_peer_is_a_name_or_an_address() {
         assert_eq!(Peer::parse(text).unwrap(), Peer::Address(address.parse().unwrap()), "{text}");
     }
 }
+
+#[test]
+fn a_name_leads_to_an_address_where_some_port_of_it_is_allowed() {
+    let resolved = |flags: &str, name: &str, address: &str| {
+        let decision = egress(flags, "").decide_resolved(&Name::parse(name).unwrap(), address.parse().unwrap());
+        decision.allowed
+    };
+    for (flags, name, address, expected) in [
+        ("--allow-net=db:5432", "db", "10.0.0.5", true),
+        ("--allow-net=db:5432", "db", "127.0.0.1", false),
+        ("--allow-net=*.corp:443", "db.corp", "140.82.112.3", true),
+        ("--allow-net=*.corp:443", "db.corp", "10.0.0.5", false),
+        ("--allow-net=*.corp:443,10.0.0.0/8:443", "db.corp", "10.0.0.5", true),
+        ("--allow-net=*.corp:443,10.0.0.0/8:80", "db.corp", "10.0.0.5", false),
+        ("--allow-net --deny-net=140.82.0.0/16:443", "github.com", "140.82.112.3", true),
+        ("--allow-net --deny-net=140.82.0.0/16", "github.com", "140.82.112.3", false),
+        ("--allow-net=evil.com", "evil.com", "169.254.169.254", false),
+        ("--allow-net=other.com", "evil.com", "140.82.112.3", false),
+    ] {
+        assert_eq!(resolved(flags, name, address), expected, "{flags} {name} {address}");
+    }
+}
