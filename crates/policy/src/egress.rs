@@ -62,9 +62,8 @@ impl Egress {
         if let Some(refusal) = self.ceiling.refuses(Some(name), address, None) {
             return refusal;
         }
-        let decide = |port, proto| {
-            self.decide_contact(&Contact { name: Some(name.clone()), address, port: Some(port), proto })
-        };
+        let decide =
+            |port, proto| self.decide_contact(&Contact { name: Some(name.clone()), address, port: Some(port), proto });
         let mut denial: Option<Decision> = None;
         let mut warned: Option<Decision> = None;
         for (port, proto) in self.turns(name, address) {
