@@ -139,7 +139,7 @@ libc.mmap.restype = ctypes.c_void_p
 def map(name):
     return libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ, mmap.MAP_PRIVATE, os.open(name, os.O_RDONLY), ctypes.c_long(0))
 print(libc.mprotect(ctypes.c_void_p(map(${JSON.stringify(one)})), ctypes.c_size_t(4096), mmap.PROT_READ | mmap.PROT_EXEC))
-map(${JSON.stringify(two)})`;
+read = map(${JSON.stringify(two)})`;
   const { stdout, recorder } = await execute(code, { policyPath });
   assert.equal(stdout, "0\n");
   await recorder.supervisor.stop();

@@ -22,8 +22,10 @@ use message::{Kind, Question, Received, Reply, Transport};
 
 pub(crate) use tcp::serve_tcp;
 
-mod message;
+pub(crate) mod message;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 /// Longest time that the worker may keep an answer, in seconds. The address stays the name's for much longer.
 const MOST_TTL: u32 = 60;

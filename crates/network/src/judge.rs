@@ -55,7 +55,7 @@ pub(crate) async fn judge(state: &State, to: SocketAddr, proto: Proto, blocking:
 
 /// Keeps the connection for the flow that is about to come. Where it does not fit, the flow dials again.
 fn park(state: &State, to: SocketAddr, connection: Connection) {
-    if state.parked().put(to, connection).is_err() {
+    if !state.parked().put(to, connection) {
         return;
     }
     let theirs = state.clone();

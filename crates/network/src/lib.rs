@@ -19,9 +19,13 @@ pub use names::Names;
 pub use upstream::{ResolveError, Resolved, Sources, Upstream};
 
 mod accept;
+mod datagram;
 mod destination;
 mod dial;
 mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod names;
 mod pace;
@@ -33,6 +37,9 @@ mod report;
 mod runtime;
 mod splice;
 mod state;
+#[cfg(test)]
+mod testing;
+mod udp;
 mod upstream;
 
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
@@ -166,12 +173,20 @@ impl Network {
     }
 
     fn listen(&self, listeners: Listeners, origin: &accept::Origin) -> std::io::Result<()> {
-        let Listeners { interception: _, tcp4, tcp6, udp4: _, udp6: _, raw4: _, raw6: _ } = listeners;
+        let Listeners { interception, tcp4, tcp6, udp4, udp6, raw4, raw6 } = listeners;
         for listener in [Some(tcp4), tcp6].into_iter().flatten() {
             let listener = std::net::TcpListener::from(listener);
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             self.state.spawn(accept::serve(self.state.clone(), listener, origin.clone()));
+        }
+        for (socket, raw) in [(Some(udp4), raw4), (udp6, raw6)] {
+            let Some(socket) = socket else { continue };
+            let socket = std::net::UdpSocket::from(socket);
+            socket.set_nonblocking(true)?;
+            let socket = tokio::net::UdpSocket::from_std(socket)?;
+            let names_only = interception == Interception::Redirect;
+            self.state.spawn(udp::serve(self.state.clone(), socket, raw, names_only));
         }
         Ok(())
     }
@@ -181,8 +196,10 @@ impl Network {
     /// Only a matter of what the caller is told: the relay judges each flow again.
     pub async fn judge_connect(&self, to: SocketAddr, proto: Proto, blocking: bool) -> Verdict {
         let (told, verdict) = tokio::sync::oneshot::channel();
-        // Gone is who does not wait any more.
-        self.judge(to, proto, blocking, |verdict| drop(told.send(verdict)));
+        self.judge(to, proto, blocking, |verdict| {
+            // It fails where nobody waits any more.
+            let _ = told.send(verdict);
+        });
         verdict.await.unwrap_or(DENIED)
     }
 

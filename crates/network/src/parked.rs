@@ -36,15 +36,15 @@ pub(crate) struct Connection {
 }
 
 impl Parked {
-    /// Keeps a connection for the flow to `to`. Gives it back where there are too many.
-    pub(crate) fn put(&self, to: SocketAddr, connection: Connection) -> Result<(), Connection> {
+    /// Keeps a connection for the flow to `to`. False, and closed, where there are too many.
+    pub(crate) fn put(&self, to: SocketAddr, connection: Connection) -> bool {
         let table = &mut *self.lock();
         if table.count >= MOST {
-            return Err(connection);
+            return false;
         }
         table.count += 1;
         table.by_destination.entry(to).or_default().push((Instant::now(), connection));
-        Ok(())
+        true
     }
 
     /// The connection that has waited longest for a flow to `to`.

@@ -33,8 +33,8 @@ use exchange::Links;
 use request::{Endpoint, Wanted};
 
 mod answer;
-mod exchange;
-mod request;
+pub(crate) mod exchange;
+pub(crate) mod request;
 
 /// Longest time for the head of a request, the wait for it on a connection that is kept alive among it.
 const HEAD: Duration = Duration::from_secs(60);
@@ -55,20 +55,25 @@ pub(crate) async fn serve(state: State, stream: TcpStream) {
             async move { Ok::<_, Infallible>(client.answer(request).await) }
         })
     };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_headers(MOST_FIELDS)
-        .max_header_size(LONGEST_HEAD)
-        .max_buf_size(BUFFER)
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let connection = from_client().serve_connection(TokioIo::new(stream), service).with_upgrades();
     // What a client did wrong it has been told by `hyper`; there is nobody else to tell.
     let ended = connection.await;
     if let (Ok(()), Some(tunnel)) = (ended, client.take_tunnel()) {
         tunnel.run(&client.state).await;
     }
+}
+
+/// How requests are read.
+pub(crate) fn from_client() -> http1::Builder {
+    let mut reader = http1::Builder::new();
+    reader
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_headers(MOST_FIELDS)
+        .max_header_size(LONGEST_HEAD)
+        .max_buf_size(BUFFER)
+        .half_close(true);
+    reader
 }
 
 struct Client {
@@ -96,7 +101,7 @@ impl Client {
                 *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
                 answer::text(StatusCode::OK, "")
             }
-            Err(refused) => answer::refused(&refused, to),
+            Err(refused) => answer::refused(self.state.egress(), &refused, to),
         }
     }
 
@@ -107,7 +112,7 @@ impl Client {
         };
         match self.links.exchange(outgoing, to).await {
             Ok(response) => response.map(Either::Left),
-            Err(exchange::Failure::Refused(refused)) => answer::refused(&refused, to),
+            Err(exchange::Failure::Refused(refused)) => answer::refused(self.state.egress(), &refused, to),
             Err(exchange::Failure::Broken(text)) => answer::text(StatusCode::BAD_GATEWAY, &text),
         }
     }

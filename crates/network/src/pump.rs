@@ -70,12 +70,19 @@ pub(crate) async fn pump(state: &State, from: &TcpStream, to: &TcpStream, moved:
                 read
             }
         };
-        while read == COPIED {
-            match share(state, from, to, moved).await? {
-                Share::Paused => break,
-                Share::End => return end(to),
-                Share::Used => {}
-            }
+        if read == COPIED && bulk(state, from, to, moved).await? {
+            return end(to);
+        }
+    }
+}
+
+/// Moves bulk data share by share, until there is no more for the moment. True at the end of what `from` says.
+async fn bulk(state: &State, from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> Result<bool, Broken> {
+    loop {
+        match share(state, from, to, moved).await? {
+            Share::Paused => return Ok(false),
+            Share::End => return Ok(true),
+            Share::Used => {}
         }
     }
 }

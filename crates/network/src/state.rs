@@ -120,7 +120,9 @@ impl State {
     /// its sockets with it.
     pub(crate) fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) {
         let ended = self.inner.ended.clone();
-        let part = async move { drop(ended.run_until_cancelled_owned(part).await) };
+        let part = async move {
+            ended.run_until_cancelled_owned(part).await;
+        };
         self.inner.tasks.spawn_on(part, &self.inner.runtime);
     }
 

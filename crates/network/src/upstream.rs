@@ -26,6 +26,8 @@ mod budget;
 mod file;
 mod hosts;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 /// Shortest time that an answer is kept. With less, a TTL of 0 would be one question outside per connection.
 pub const LEAST_TTL: Duration = Duration::from_secs(1);

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Decision, Lift, PermissionKind, Query, hint_flag};
+use buntime_policy::{Decision, Egress, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
 use crate::code::Code;
+use crate::config;
 use crate::error::Error;
 use crate::interpreter::{self, Found};
 use crate::launch::path_of_worker;
@@ -37,7 +38,7 @@ pub struct Explanation {
     /// The narrowest flag that would allow it, where it is denied and a flag can say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What depends on the machine, where that cannot be known before a run.
+    /// What can be said only when it happens: where a name leads, and what depends on the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Parts of the policy that a run would refuse, as they are not enforced yet.
@@ -55,8 +56,8 @@ pub struct Origins {
 }
 
 /// Says whether the policy of these options allows `target`, and why. A relative path starts from the working
-/// directory. Only the sources of the policy are read: the interpreter's own files, which every worker may read, are no
-/// part of it.
+/// directory. Only the sources of the policy are read, and the ceiling that the configuration sets to the network: the
+/// interpreter's own files, which every worker may read, are no part of it.
 pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<Explanation, Error> {
     let cwd = policies::working_directory(options)?;
     let Stacked { stack, .. } = policies::stack(options, &cwd)?;
@@ -73,6 +74,15 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     } else {
         Query::parse(kind, asked)
     };
+    if kind == PermissionKind::Net {
+        let query = query.map_err(policies::error)?;
+        let configured = config::load(options.config_path.as_deref(), &cwd, None)?;
+        let egress = Egress::new(stack, configured.config.network.ceiling()?);
+        let decision = egress.decide_query(&query);
+        let hint = if decision.allowed { None } else { egress.hint_for(&query, &target) };
+        let note = egress.outlook(&query).map(|outlook| format!("it leads {outlook}"));
+        return Ok(Explanation { kind, target, real, decision, hint, note, unsupported });
+    }
     let policies = Policies::new(&stack, path_of_worker(options, &stack));
     let decision = match kind {
         PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,

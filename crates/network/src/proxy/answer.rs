@@ -1,5 +1,6 @@
 //! Answers of our own, for people to read.
 
+use buntime_policy::{Egress, Peer};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
@@ -29,16 +30,21 @@ pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 /// Why a peer was not reached, and what would help.
-pub(super) fn refused(refused: &Refused, to: &Endpoint) -> Response<Body> {
+pub(super) fn refused(egress: &Egress, refused: &Refused, to: &Endpoint) -> Response<Body> {
     let target = to.shown();
     match refused {
-        Refused::Denied(decision) => {
+        Refused::Denied { decision, address } => {
             let by = match &decision.rule {
                 Some(rule) => format!("by {rule} ({})", decision.source),
                 None => format!("by default ({})", decision.source),
             };
-            let hint = format!("net access to {target:?} is denied {by}; run again with --allow-net={target}");
-            text(StatusCode::FORBIDDEN, &hint)
+            let name = match &to.peer {
+                Peer::Name(name) => Some(name),
+                Peer::Address(_) => None,
+            };
+            let hint = egress.hint(name, *address, to.port);
+            let remedy = hint.map_or_else(String::new, |flag| format!("; run again with {flag}"));
+            text(StatusCode::FORBIDDEN, &format!("net access to {target:?} is denied {by}{remedy}"))
         }
         Refused::Failed { errno, problem } => {
             let status = if *errno == libc::ETIMEDOUT { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };

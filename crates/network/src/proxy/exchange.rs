@@ -95,7 +95,7 @@ impl Links {
         };
         let decision = self.state.egress().decide(link.flow.host.as_ref(), link.flow.address, to.port, Proto::Tcp);
         if !decision.allowed {
-            return Err(Failure::Refused(Refused::Denied(decision)));
+            return Err(Failure::Refused(Refused::Denied { decision, address: Some(link.flow.address) }));
         }
         let is_ready = matches!(timeout(READY, link.sender.ready()).await, Ok(Ok(())));
         Ok(is_ready.then_some(link))
@@ -115,12 +115,7 @@ impl Links {
             bytes_out: AtomicU64::new(0),
         });
         let stream = Counted { stream: dialled.stream, flow: flow.clone() };
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(MOST_FIELDS)
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken(&error))?;
+        let (sender, connection) = to_server().handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         let driven = flow.clone();
         while inner.drivers.try_join_next().is_some() {}
         inner.drivers.spawn(async move {
@@ -132,6 +127,13 @@ impl Links {
         });
         Ok(Link { to: to.clone(), flow, sender })
     }
+}
+
+/// How requests are written, and responses read.
+pub(crate) fn to_server() -> http1::Builder {
+    let mut writer = http1::Builder::new();
+    writer.max_headers(MOST_FIELDS).max_buf_size(BUFFER);
+    writer
 }
 
 /// Keeps the connection, and makes the response one of our own: with nothing in it that was meant for us alone.

@@ -78,7 +78,7 @@ impl Endpoint {
     }
 
     /// For the `Host` field, which leaves the default port out.
-    fn host_field(&self) -> String {
+    pub(crate) fn host_field(&self) -> String {
         if self.port == 80 { self.host() } else { self.shown() }
     }
 }
