@@ -40,7 +40,7 @@ impl Destination {
     /// Of a flow to `to`, which is [`canonical`].
     pub(crate) fn of(state: &State, to: SocketAddr, proto: Proto) -> Self {
         let address = to.ip();
-        if to.port() == DNS && !address.is_loopback() {
+        if to.port() == DNS {
             return Self::Resolver;
         }
         if address == SUPERVISOR {
