@@ -250,6 +250,7 @@ export interface Policy {
   exec?: { rules: ExecRule[] };
   env?: { rules: NameRule[] };
   ffi?: { rules: PathRule[] };
+  /** What no rule allows is made up. */
   sys?: { rules: NameRule[] };
   antiEscape?: { denySyscalls: string[] };
   audit?: { enabled: boolean; events?: string[] };
@@ -295,6 +296,7 @@ export interface Permissions {
   allowEnv?: true | string[]; denyEnv?: true | string[];
   allowRun?: true | string[]; denyRun?: true | string[];
   allowFfi?: true | string[]; denyFfi?: true | string[];
+  /** What the system tells of itself; made up unless it is allowed. */
   allowSys?: true | string[]; denySys?: true | string[];
 }
 

@@ -1,6 +1,6 @@
 // Libraries that a policy allows, judged by whether they can be called: the allowed ones load with what they need, and no other does.
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, linkSync, mkdirSync } from "node:fs";
+import { chmodSync, copyFileSync, linkSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
@@ -105,4 +105,54 @@ test("a denied library with a second hard link does not load by the name that is
   // A library that has another name is copied as soon as anything may be written.
   const permissions = { allowFfi: [directory], denyFfi: [two], allowWrite: [temporaryDirectory()] };
   assert.deepEqual(await loaded(permissions, one, two, three), ["one.so", "three.so"]);
+});
+
+test("warn rules let libraries be loaded and are seen once, in descendants too", timeout, async () => {
+  const { directory, one, two, three } = libraries();
+  const policyPath = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(policyPath, JSON.stringify({ version: 1, ffi: { rules: [{ action: "warn", path: directory }] } }));
+  const code = `${load(one)}
+import os
+if os.fork() == 0:
+    ctypes.CDLL(${JSON.stringify(three)}).zlibVersion
+    os._exit(0)
+os.wait()
+again = ctypes.CDLL(${JSON.stringify(one)})
+ctypes.CDLL("libz.so.1")
+open(${JSON.stringify(two)}).close()`;
+  const { stdout, recorder } = await execute(code, { policyPath });
+  assert.equal(stdout, "loads one.so\nend\n");
+  await recorder.supervisor.stop();
+  const by = `let through by warn ffi ${directory} (${policyPath}: ffi.rules[0])`;
+  const told = recorder.data("warn").filter((text) => text.startsWith("ffi "));
+  assert.deepEqual(told.sort(), [`ffi ${three}: ${by}`, `ffi ${one}: ${by}`], "neither the interpreter's nor what was only read");
+});
+
+test("a file that is made code after it was mapped is seen, too", timeout, async () => {
+  const { directory, one, two } = libraries();
+  const policyPath = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(policyPath, JSON.stringify({ version: 1, ffi: { rules: [{ action: "warn", path: directory }] } }));
+  const code = `
+import ctypes, mmap, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+def map(name):
+    return libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ, mmap.MAP_PRIVATE, os.open(name, os.O_RDONLY), ctypes.c_long(0))
+print(libc.mprotect(ctypes.c_void_p(map(${JSON.stringify(one)})), ctypes.c_size_t(4096), mmap.PROT_READ | mmap.PROT_EXEC))
+read = map(${JSON.stringify(two)})`;
+  const { stdout, recorder } = await execute(code, { policyPath });
+  assert.equal(stdout, "0\n");
+  await recorder.supervisor.stop();
+  const told = recorder.data("warn").filter((text) => text.startsWith("ffi "));
+  assert.deepEqual(told, [`ffi ${one}: let through by warn ffi ${directory} (${policyPath}: ffi.rules[0])`]);
+});
+
+test("monitor tells of the libraries that would not load", timeout, async () => {
+  const { directory, one, two } = libraries();
+  const options = { permissions: { allowFfi: [two] } };
+  const { stdout, recorder } = await execute(load(one, two), options, { security: { mode: "monitor" } });
+  assert.equal(stdout, "loads one.so\nloads two.so\nend\n");
+  await recorder.supervisor.stop();
+  const told = recorder.data("warn").filter((text) => text.startsWith("ffi "));
+  assert.deepEqual(told, [`ffi ${one}: would be denied by default`], directory);
 });

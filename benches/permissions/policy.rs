@@ -5,7 +5,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use buntime_policy::{PermissionKind, Permissions, PolicyStack, Query, merge_policies, parse_policy};
+use buntime_policy::{
+    Ceiling, Egress, Name, PermissionKind, Permissions, PolicyStack, Proto, Query, merge_policies, parse_policy,
+};
 
 const RULES: usize = 1000;
 const TURNS: usize = 200;
@@ -38,7 +40,11 @@ fn main() {
     let questions: Vec<Query> =
         (0..100).map(|number| Query::read(&format!("/data/project-{number}/a/b")).expect("a question")).collect();
     let pair = [policy.clone(), policy];
-    let mut times = [const { Vec::new() }; 4];
+    let egress = egress();
+    let names: Vec<Name> =
+        (0..100).map(|number| Name::parse(&format!("a.host-{number}.example.com")).expect("a name")).collect();
+    let address = "93.184.216.34".parse().expect("an address");
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..TURNS {
         times[0].push(micros(|| {
             black_box(serde_json::from_str::<serde_json::Value>(black_box(&text)).expect("JSON"));
@@ -54,13 +60,43 @@ fn main() {
                 black_box(stack.decide(black_box(question)));
             }
         }));
+        times[4].push(micros(|| {
+            for name in &names {
+                black_box(egress.decide(Some(black_box(name)), address, 443, Proto::Tcp));
+            }
+        }));
     }
-    let [json, parse, merge, decide] = times.map(median);
+    let [json, parse, merge, decide, flow] = times.map(median);
     println!("{RULES} rules, {} KB of JSON, medians of {TURNS}", text.len() / 1000);
     println!("serde_json alone   {json:9.1} us");
     println!("parse              {parse:9.1} us   {:.1} x", parse / json);
     println!("merge two          {merge:9.1} us");
     println!("one decision       {:9.2} us", decide / 100.0);
+    println!("one of a flow      {:9.2} us", flow / 100.0);
+}
+
+/// As many rules about the network: names, what is below names, blocks.
+fn egress() -> Egress {
+    let rules: Vec<serde_json::Value> = (0..RULES)
+        .map(|number| match number % 3 {
+            0 => serde_json::json!({ "action": "allow", "host": format!("*.host-{}.example.com", number / 3) }),
+            1 => serde_json::json!({ "action": "deny", "host": format!("secret.host-{number}.example.com") }),
+            _ => serde_json::json!({
+                "action": "deny", "proto": "tcp", "ports": "1-1024", "cidr": format!("10.{}.{}.0/24", number / 256, number % 256)
+            }),
+        })
+        .collect();
+    let text = serde_json::json!({ "version": 1, "net": { "rules": rules } }).to_string();
+    let mut stack = PolicyStack::deny_all();
+    stack.push_file(parse_policy(&text, "policy.json").expect("a policy"), "/").expect("a file");
+    let egress = Egress::new(stack, Ceiling::default());
+    let asked = |name: &str, address: &str| {
+        let name = Name::parse(name).expect("a name");
+        egress.decide(Some(&name), address.parse().expect("an address"), 443, Proto::Tcp).allowed
+    };
+    assert!(asked("a.host-7.example.com", "93.184.216.34"));
+    assert!(!asked("a.host-7.example.com", "10.0.2.1") && !asked("secret.host-7.example.com", "93.184.216.34"));
+    egress
 }
 
 fn micros(work: impl FnOnce()) -> f64 {

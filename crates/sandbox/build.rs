@@ -12,19 +12,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=src/seccomp/compile.rs");
     // Call numbers are those of the machine that this runs on.
     let native = env::var("CARGO_CFG_TARGET_ARCH")? == env::consts::ARCH;
-    let (mut plain, mut asking, mut refused) = (None, None, vec![]);
+    let (mut filters, mut refused) = (String::new(), vec![]);
     if native {
-        plain = Some(compile::compile(&[], compile::RET_USER_NOTIF)?);
-        asking = Some(compile::compile(&[libc::SYS_execve as u32], compile::RET_USER_NOTIF)?);
+        for asked in compile::askable_sets() {
+            let program = compile::compile(&asked, compile::RET_USER_NOTIF)?;
+            filters.push_str(&format!("    &{program:?},\n"));
+        }
         refused = compile::refused()?;
     }
-    let table = |program: Option<Vec<_>>| program.map_or("None".into(), |program| format!("Some(&{program:?})"));
-    let text = format!(
-        "static PLAIN: Option<&[Instruction]> = {};\nstatic ASKING: Option<&[Instruction]> = {};\n\
-        static REFUSED: &[u32] = &{refused:?};\n",
-        table(plain),
-        table(asking)
-    );
+    let text = format!("static FILTERS: &[&[Instruction]] = &[\n{filters}];\nstatic REFUSED: &[u32] = &{refused:?};\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("filter.rs"), text)?;
     Ok(())
 }

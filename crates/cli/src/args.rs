@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use buntime_policy::PermissionKind;
+use buntime_policy::{PermissionKind, Tier};
 use buntime_supervisor::{Options, WorkerKind};
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -145,6 +145,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "SIZE", value_parser = shm_size, help_heading = "Sandbox")]
     pub shm_size: Option<usize>,
 
+    /// Start with no less protection than this tier's: "full", "nested", "landlock" or "none"
+    #[arg(long, value_name = "TIER", value_parser = tier, help_heading = "Sandbox")]
+    pub min_tier: Option<Tier>,
+
     /// Isolate nothing: for development with code that you trust
     #[arg(long, help_heading = "Sandbox")]
     pub no_sandbox: bool,
@@ -247,6 +251,12 @@ fn permission_kind(text: &str) -> Result<PermissionKind, String> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         format!("expected one of {}; {}", names.join(", "), buntime_policy::did_you_mean(text, &names))
     })
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    let names: Vec<&str> = Tier::ALL.iter().map(|tier| tier.as_str()).collect();
+    let found = Tier::ALL.iter().find(|tier| tier.as_str() == text).copied();
+    found.ok_or_else(|| format!("expected one of {}; {}", names.join(", "), buntime_policy::did_you_mean(text, &names)))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -408,8 +418,26 @@ mod tests {
         for flag in ["--allow-read", "-R", "--deny-net", "--debug-ui", "--no-sandbox", "-A"] {
             assert_eq!(program(&[flag, "main.py"]).0, Source::File("main.py".into()), "{flag}");
         }
-        for flags in [["--policy", "lambda"], ["--shm-size", "1mb"], ["--worker", "python"], ["--cwd", "/"]] {
+        for flags in [
+            ["--policy", "lambda"],
+            ["--shm-size", "1mb"],
+            ["--worker", "python"],
+            ["--cwd", "/"],
+            ["--min-tier", "full"],
+        ] {
             assert_eq!(program(&[flags[0], flags[1], "main.py"]).0, Source::File("main.py".into()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn tiers_by_name() {
+        for tier in Tier::ALL.iter().copied() {
+            assert_eq!(parse(&["--min-tier", tier.as_str(), "main.py"]).unwrap().min_tier, Some(tier));
+        }
+        assert_eq!(parse(&["main.py"]).unwrap().min_tier, None);
+        for (wrong, near) in [("ful", "\"full\""), ("Nested", "\"nested\""), ("", "expected")] {
+            let error = parse(&["--min-tier", wrong, "main.py"]).unwrap_err().to_string();
+            assert!(error.contains(near), "{error}");
         }
     }
 

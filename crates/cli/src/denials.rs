@@ -164,7 +164,7 @@ mod tests {
             "python-ipc-bun: 3 operations were denied\n\
              \x20 read  /etc/passwd (open)  allow with --allow-read=/etc/passwd\n\
              \x20 write /tmp/it's (open)    allow with --allow-write='/tmp/it'\\''s'\n\
-             \x20 net   a.com:80 (connect)  not available yet\n"
+             \x20 net   a.com:80 (connect)  allow with --allow-net=a.com:80\n"
         );
         assert_eq!(block([]), "");
     }
@@ -189,7 +189,7 @@ mod tests {
         let expected = [
             "allow with --allow-write=/missing once it exists",
             "allow with --allow-write=/there",
-            "not available yet",
+            "allow with --allow-net=missing:80",
         ];
         assert_eq!(ends, expected);
     }

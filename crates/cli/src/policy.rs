@@ -62,7 +62,7 @@ fn of_question(error: buntime_supervisor::Error) -> Failure {
 }
 
 fn explanation(found: &Explanation) -> String {
-    let Explanation { kind, target, real, decision, hint, unsupported } = found;
+    let Explanation { kind, target, real, decision, hint, note, unsupported } = found;
     let verdict = match (decision.allowed, decision.action) {
         (false, _) => "denied",
         (true, buntime_policy::Action::Warn) => "allowed, with a warning",
@@ -84,6 +84,9 @@ fn explanation(found: &Explanation) -> String {
     }
     if let Some(flag) = hint {
         lines.push(format!("  allow it   {}", escape(flag)));
+    }
+    if let Some(note) = note {
+        lines.push(format!("  note       {}", escape(note)));
     }
     for problem in unsupported {
         lines.push(format!("  a run is refused: {}", escape(problem)));

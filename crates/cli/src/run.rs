@@ -51,6 +51,7 @@ pub fn run(mut args: RunArgs) -> Result<u8, Failure> {
         worker,
         interpreter: args.interpreter,
         sandbox_enabled: !args.no_sandbox,
+        min_tier: args.min_tier,
         cwd: args.cwd,
         args: script_args,
         entry: entry.path,

@@ -87,14 +87,32 @@ pub(crate) fn yields((rank, restriction): Ranked, (higher, other): Ranked) -> bo
     !restriction.locked
         && higher > rank
         && other.action < restriction.action
-        && (other.target == crate::Target::Everything || restriction.target.covers(&other.target))
+        && (other.target == Target::Everything
+            || restriction.target.covers(&other.target)
+            || restriction.target.covers_localhost(&other.target))
 }
 
-/// The rules that stand, and the restrictions that are lifted, of those that match.
+/// The rules that stand, and the restrictions that are lifted, of those that match, which come highest source first.
 pub(crate) fn weigh(matching: Vec<Ranked<'_>>) -> (Vec<Ranked<'_>>, Vec<Ranked<'_>>) {
-    let denies = |source| matching.iter().any(|(kind, rule)| *kind == source && rule.action == Action::Deny);
-    let is_lifted =
-        |restriction: &Ranked<'_>| matching.iter().any(|&other| yields(*restriction, other) && !denies(other.0));
+    let (Some((highest, _)), Some((lowest, _))) = (matching.first(), matching.last()) else {
+        return Default::default();
+    };
+    if highest == lowest {
+        // What one source says nobody lifts.
+        return (matching, Vec::new());
+    }
+    let mut denying: Vec<SourceKind> =
+        matching.iter().filter(|(_, rule)| rule.action == Action::Deny).map(|(kind, _)| *kind).collect();
+    denying.dedup();
+    let lifting: Vec<Ranked<'_>> = matching
+        .iter()
+        .copied()
+        .filter(|(kind, rule)| rule.action != Action::Deny && !denying.contains(kind))
+        .collect();
+    let is_lifted = |restriction: &Ranked<'_>| {
+        let above = lifting.iter().take_while(|(kind, _)| *kind > restriction.0);
+        above.copied().any(|other| yields(*restriction, other))
+    };
     let (lifted, standing) = matching.iter().partition(|rule| is_lifted(rule));
     (standing, lifted)
 }
@@ -135,12 +153,12 @@ impl PolicyStack {
             return Decision::by_default(DefaultAction::Deny, &Origin::Default);
         }
         if let Subject::Fs { path, perm } = &query.subject {
-            return self.decide_fs(&self.rules_about(path), *perm);
+            return self.decide_fs(&self.rules_about(&query.subject, path), *perm);
         }
         if let Subject::Net(contact) = &query.subject {
             return self.decide_contact(contact);
         }
-        let matching = self.all_rules().filter(|(_, rule)| rule.matches(&query.subject)).collect();
+        let matching = self.candidates(&query.subject).filter(|(_, rule)| rule.matches(&query.subject)).collect();
         let (standing, lifted) = weigh(matching);
         self.conclude(&standing, &lifted, &query.subject)
     }
@@ -148,7 +166,8 @@ impl PolicyStack {
     /// All decisions about one path of the disk at once, which need not be UTF-8.
     pub fn fs_rights(&self, path: &Path) -> FsRights {
         let path = PathPattern::of_disk(path);
-        let about = self.rules_about(&path);
+        let subject = Subject::Fs { path: path.clone(), perm: FsPerm::ReadFile };
+        let about = self.rules_about(&subject, &path);
         let mut rights = FsRights::default();
         for &perm in FsPerm::ALL {
             let decision = self.decide_fs(&about, perm);
@@ -162,13 +181,13 @@ impl PolicyStack {
     }
 
     /// The rules in whose reach a path lies, whatever their rights.
-    fn rules_about(&self, path: &PathPattern) -> Vec<Ranked<'_>> {
+    fn rules_about(&self, subject: &Subject, path: &PathPattern) -> Vec<Ranked<'_>> {
         let is_about = |rule: &Rule| match &rule.target {
             Target::Everything => true,
             Target::Fs { path: named, .. } => named.covers(path, Reach::Tree),
             _ => false,
         };
-        self.all_rules().filter(|(_, rule)| is_about(rule)).collect()
+        self.candidates(subject).filter(|(_, rule)| is_about(rule)).collect()
     }
 
     fn decide_fs(&self, about: &[Ranked<'_>], perm: FsPerm) -> Decision {
@@ -195,19 +214,20 @@ impl PolicyStack {
 
     /// What holds of the network where no rule matches.
     pub(crate) fn default_of_net(&self) -> DefaultAction {
-        self.settings().defaults.net.map_or(DefaultAction::Deny, |stated| stated.value)
+        self.stated_default(|defaults| &defaults.net).map_or(DefaultAction::Deny, |stated| stated.value)
     }
 
     fn default_decision(&self, subject: &Subject) -> Decision {
-        let defaults = self.settings().defaults;
         let stated = match subject {
-            Subject::Run(_) | Subject::Fs { perm: FsPerm::Execute, .. } => defaults.exec,
-            Subject::Fs { .. } => defaults.fs,
-            Subject::Net(_) => defaults.net,
+            Subject::Run(_) | Subject::Fs { perm: FsPerm::Execute, .. } => {
+                self.stated_default(|defaults| &defaults.exec)
+            }
+            Subject::Fs { .. } => self.stated_default(|defaults| &defaults.fs),
+            Subject::Net(_) => self.stated_default(|defaults| &defaults.net),
             Subject::Env(_) | Subject::Ffi(_) | Subject::Sys(_) => None,
         };
         match stated {
-            Some(Stated { value, origin }) => Decision::by_default(value, &origin),
+            Some(Stated { value, origin }) => Decision::by_default(*value, origin),
             None => Decision::by_default(DefaultAction::Deny, &Origin::Default),
         }
     }

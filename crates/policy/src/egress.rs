@@ -4,7 +4,7 @@
 //! A *name* is judged when it is looked up and when a flow carries it; an *address* always is, also the one that a
 //! name resolved to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::address::Cidr;
 use crate::ceiling::Ceiling;
@@ -14,6 +14,7 @@ use crate::flow::{Contact, LOCALHOST};
 use crate::name::Name;
 use crate::net::Host;
 use crate::ports::Ports;
+use crate::query::{Query, Subject};
 use crate::rule::Target;
 use crate::schema::{Action, DefaultAction, PermissionKind, Proto};
 use crate::stack::PolicyStack;
@@ -99,20 +100,67 @@ impl Egress {
         refusal.unwrap_or_else(|| self.stack.decide_contact(contact))
     }
 
+    /// Answers a question about the network, as far as that can be said of a name that is not resolved. A question about
+    /// anything else is the policy's alone.
+    pub fn decide_query(&self, query: &Query) -> Decision {
+        match &query.subject {
+            Subject::Net(contact) => self.decide_contact(contact),
+            _ => self.stack.decide(query),
+        }
+    }
+
+    /// What [`Egress::decide_query`] cannot know of a name: which of the addresses that it may lead to are allowed. None
+    /// for what is denied anyway, and for an address.
+    pub fn outlook(&self, query: &Query) -> Option<&'static str> {
+        let Subject::Net(Contact { name: Some(name), address: None, port, proto }) = &query.subject else {
+            return None;
+        };
+        let leads_to = |address: IpAddr| {
+            let contact = Contact { name: Some(name.clone()), address: Some(address), port: *port, proto: *proto };
+            self.decide_contact(&contact).allowed
+        };
+        if !self.decide_query(query).allowed {
+            return None;
+        }
+        if name.is_localhost() {
+            return Some("on 127.0.0.1 and ::1 of the host, where a rule names localhost or them");
+        }
+        Some(
+            if [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(192, 168, 0, 1)]
+                .iter()
+                .any(|private| leads_to((*private).into()))
+            {
+                "at public and private addresses, unless a rule denies the one that it resolves to"
+            } else {
+                "at public addresses, and at others that rules name, unless a rule denies the one that it resolves to"
+            },
+        )
+    }
+
     /// The flag that would allow a flow over TCP which is denied: with its name where that helps, else with its
     /// address. None where no flag does.
     pub fn hint(&self, name: Option<&Name>, address: Option<IpAddr>, port: u16) -> Option<String> {
+        let contact = Contact { name: name.cloned(), address, port: Some(port), proto: Proto::Tcp };
         let by_name = name.map(|name| format!("{name}:{port}"));
         let by_address = address.map(|address| SocketAddr::new(address, port).to_string());
-        [by_name, by_address].into_iter().flatten().find_map(|target| {
-            let flag = hint_flag(PermissionKind::Net, &target)?;
-            let mut permissions = Permissions::default();
-            permissions.net.allow.add(Some(&target));
-            let mut with_flag = self.clone();
-            with_flag.stack.push_flags(&permissions, "/").ok()?;
-            let contact = Contact { name: name.cloned(), address, port: Some(port), proto: Proto::Tcp };
-            with_flag.decide_contact(&contact).allowed.then_some(flag)
-        })
+        [by_name, by_address].into_iter().flatten().find_map(|target| self.flag_that_allows(&contact, &target))
+    }
+
+    /// The same for a question about `target`.
+    pub fn hint_for(&self, query: &Query, target: &str) -> Option<String> {
+        match &query.subject {
+            Subject::Net(contact) => self.flag_that_allows(contact, target),
+            _ => hint_flag(query.kind(), target),
+        }
+    }
+
+    fn flag_that_allows(&self, contact: &Contact, target: &str) -> Option<String> {
+        let flag = hint_flag(PermissionKind::Net, target)?;
+        let mut permissions = Permissions::default();
+        permissions.net.allow.add(Some(target));
+        let mut with_flag = self.clone();
+        with_flag.stack.push_flags(&permissions, "/").ok()?;
+        with_flag.decide_contact(contact).allowed.then_some(flag)
     }
 
     /// Loopback addresses and ports of the *host* that rules name: in the sandbox these are relayed, all other

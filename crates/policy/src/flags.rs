@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::address::Cidr;
 use crate::error::PolicyError;
 use crate::names::{EnvName, SysName, is_reserved_env};
-use crate::net::Host;
+use crate::net::{Host, with_their_ports};
 use crate::parse::{parse_env, unsaid_proto};
 use crate::path::PathPattern;
 use crate::policy::Policy;
@@ -158,8 +158,12 @@ impl Permissions {
                     });
                 }
                 Selection::List(items) => {
+                    let items = match kind {
+                        PermissionKind::Net => with_their_ports(items),
+                        _ => items.iter().map(|item| Cow::Borrowed(item.as_str())).collect(),
+                    };
                     for item in items {
-                        let target = read_item(kind, action, item)
+                        let target = read_item(kind, action, &item)
                             .map_err(|problem| PolicyError::Flag { flag: flag.clone(), problem })?;
                         let origin = Origin::Flag(format!("{flag}={item}"));
                         rules.push(Rule { action, target, locked: false, origin });

@@ -56,18 +56,24 @@ impl PolicyStack {
     pub(crate) fn decide_contact(&self, contact: &Contact) -> Decision {
         let Contact { name, address, .. } = contact;
         let forms = address.map(|original| Forms { folded: fold(original), original });
-        let about_address = |rule: &Rule| forms.is_some_and(|forms| forms.are_in(rule, name.is_none()));
+        let subject = Subject::Net(contact.clone());
+        let candidates: Vec<Ranked<'_>> =
+            self.candidates(&subject).filter(|(_, rule)| contact.is_by(&rule.target)).collect();
+        let about_address = |rule: &Rule| forms.is_some_and(|forms| forms.are_in(rule, name.as_ref()));
         match name {
             None => {
-                let by_address = self.weigh_contact(contact, about_address);
-                let decision = self.conclude_contact(&by_address, contact);
-                forms.map_or(decision.clone(), |forms| named(decision, forms, None, &by_address.standing, &[]))
+                let by_address = Weighed::of(&candidates, about_address);
+                let decision = self.conclude_contact(&by_address, &subject, contact.proto);
+                match forms {
+                    Some(forms) => named(decision, forms, None, &by_address.standing, &[]),
+                    None => decision,
+                }
             }
             Some(name) => {
-                let by_name = self.weigh_contact(contact, |rule| rule.names(name));
-                let mut decision = self.conclude_contact(&by_name, contact);
+                let by_name = Weighed::of(&candidates, |rule| rule.names(name));
+                let mut decision = self.conclude_contact(&by_name, &subject, contact.proto);
                 let (true, Some(forms)) = (decision.allowed, forms) else { return decision };
-                let by_address = self.weigh_contact(contact, about_address);
+                let by_address = Weighed::of(&candidates, about_address);
                 decision.overridden.extend(overridden(&by_address.lifted));
                 decision.overridden.dedup();
                 let strictest = by_address.standing.iter().min_by_key(|(_, rule)| std::cmp::Reverse(rule.action));
@@ -79,19 +85,20 @@ impl PolicyStack {
         }
     }
 
-    fn weigh_contact(&self, contact: &Contact, is_about: impl Fn(&Rule) -> bool) -> Weighed<'_> {
-        let matching = self.all_rules().filter(|(_, rule)| contact.is_by(&rule.target) && is_about(rule)).collect();
-        let (standing, lifted) = weigh(matching);
-        Weighed { standing, lifted }
-    }
-
-    fn conclude_contact(&self, weighed: &Weighed<'_>, contact: &Contact) -> Decision {
-        let decision = self.conclude(&weighed.standing, &weighed.lifted, &Subject::Net(contact.clone()));
-        if decision.allowed && decision.rule.is_none() && contact.proto == Proto::Udp {
+    fn conclude_contact(&self, weighed: &Weighed<'_>, subject: &Subject, proto: Proto) -> Decision {
+        let decision = self.conclude(&weighed.standing, &weighed.lifted, subject);
+        if decision.allowed && decision.rule.is_none() && proto == Proto::Udp {
             let refusal = Decision::refusal("udp needs a rule of its own".to_owned(), Origin::Default.to_string());
             return Decision { overridden: decision.overridden, ..refusal };
         }
         decision
+    }
+}
+
+impl<'a> Weighed<'a> {
+    fn of(candidates: &[Ranked<'a>], is_about: impl Fn(&Rule) -> bool) -> Self {
+        let (standing, lifted) = weigh(candidates.iter().filter(|(_, rule)| is_about(rule)).copied().collect());
+        Self { standing, lifted }
     }
 }
 
@@ -105,6 +112,16 @@ impl Contact {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+impl Contact {
+    /// True where the rule is about this flow, by its name or by its address.
+    pub(crate) fn is_about(&self, rule: &Rule) -> bool {
+        let name = self.name.as_ref();
+        let by_address = |original| Forms { folded: fold(original), original }.are_in(rule, name);
+        self.is_by(&rule.target) && (name.is_some_and(|name| rule.names(name)) || self.address.is_some_and(by_address))
     }
 }
 
@@ -132,12 +149,14 @@ impl Rule {
 }
 
 impl Forms {
-    /// True where the rule is about the address. `*` and `localhost` are only where no other name was asked for.
-    fn are_in(self, rule: &Rule, literal: bool) -> bool {
+    /// True where the rule is about the address. `*` and `localhost` are only where no other name was `asked` for.
+    fn are_in(self, rule: &Rule, asked: Option<&Name>) -> bool {
         match &rule.target {
             Target::Everything => true,
-            Target::Net { host: Host::Any, .. } => literal,
-            Target::Net { host: Host::Name(name), .. } => literal && name.is_localhost() && is_localhost(self.folded),
+            Target::Net { host: Host::Any, .. } => asked.is_none(),
+            Target::Net { host: Host::Name(name), .. } => {
+                name.is_localhost() && asked.is_none_or(Name::is_localhost) && is_localhost(self.folded)
+            }
             // Behind NAT64 is an IPv4 address. No wide block of IPv6 allows it, and each denies it.
             Target::Net { host: Host::Cidr(block), .. } => {
                 block.holds(self.folded)

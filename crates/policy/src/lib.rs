@@ -33,6 +33,7 @@ mod egress;
 mod error;
 mod flags;
 mod flow;
+mod index;
 mod json;
 mod json_schema;
 mod merge;

@@ -81,6 +81,11 @@ impl Name {
     pub(crate) fn is_below(&self, parent: &Self) -> bool {
         self.0.strip_suffix(&parent.0).is_some_and(|rest| rest.ends_with('.'))
     }
+
+    /// The names that this one is below, nearest first: of `a.b.c`, `b.c` and `c`.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.as_str()), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1)
+    }
 }
 
 impl fmt::Display for Name {

@@ -2,6 +2,7 @@
 //!
 //! Names never match blocks and addresses never match names; a flow that has both is judged by both (`flow.rs`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -99,6 +100,25 @@ impl fmt::Display for Host {
             Self::Cidr(cidr) => cidr.fmt(f),
         }
     }
+}
+
+/// Puts the ports of a list back together that was split at its commas: `a.com:80`, `443` are `a.com:80,443`. A number
+/// alone is no host, so that nothing else can be meant.
+pub(crate) fn with_their_ports(items: &[String]) -> Vec<Cow<'_, str>> {
+    let mut joined: Vec<Cow<'_, str>> = Vec::with_capacity(items.len());
+    for item in items {
+        let is_ports =
+            item.contains(|c: char| c.is_ascii_digit()) && item.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+        match joined.last_mut() {
+            Some(last) if is_ports && matches!(split_ports(last), Ok((_, Some(_)))) => {
+                let list = last.to_mut();
+                list.push(',');
+                list.push_str(item);
+            }
+            _ => joined.push(Cow::Borrowed(item)),
+        }
+    }
+    joined
 }
 
 /// Splits `host:ports`, `[v6]:ports` and `block:ports`.

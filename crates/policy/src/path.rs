@@ -138,6 +138,14 @@ impl PathPattern {
         Self { absolute: self.absolute, components }.to_string()
     }
 
+    /// The names up to the first wildcard.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.components.iter().map_while(|component| match component {
+            Component::Literal(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The same with another directory in the place of [`PathPattern::literal_prefix`], as where that is a symlink.
     /// None where `prefix` is no absolute path.
     pub fn with_literal_prefix(&self, prefix: &str) -> Option<Self> {

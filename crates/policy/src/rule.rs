@@ -155,6 +155,18 @@ impl Target {
     }
 }
 
+impl Target {
+    /// True for a block of addresses of the machine itself beside `localhost`, which names such an address as precisely.
+    pub(crate) fn covers_localhost(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Net { host: Host::Cidr(block), ports: wide, .. }, Self::Net { host, ports: narrow, .. }) => {
+                block.is_loopback() && host.is_localhost() && wide.covers(narrow)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Program {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let pattern = PathPattern::parse(text)?;

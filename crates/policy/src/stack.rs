@@ -9,11 +9,12 @@ use serde::Serialize;
 use crate::decide::Overridden;
 use crate::error::PolicyError;
 use crate::flags::{Permissions, Spelling};
+use crate::index::Lazy;
 use crate::normalize::{NormalizedPolicy, normalize};
 use crate::parse::parse_policy;
 use crate::policy::{Policy, Settings, Stated};
 use crate::rule::{Program, Rule, Target};
-use crate::schema::{Action, Plugins, Tier};
+use crate::schema::{Action, DefaultAction, Defaults, Plugins, Tier};
 
 /// Where a policy comes from. Ordered from low to high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,7 @@ pub struct Lift {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyStack {
     sources: BTreeMap<SourceKind, Policy>,
+    pub(crate) index: Lazy,
 }
 
 impl PolicyStack {
@@ -59,6 +61,7 @@ impl PolicyStack {
     pub fn push_policy(&mut self, kind: SourceKind, policy: Policy, base: &str) -> Result<(), PolicyError> {
         let policy = policy.absolute(base)?;
         self.sources.entry(kind).or_default().combine(policy);
+        self.index.reset();
         Ok(())
     }
 
@@ -96,6 +99,7 @@ impl PolicyStack {
     /// The same with every path, and the part of every glob that goes before its first wildcard, in the place of which
     /// `real` knows another, as where a symbolic link leads.
     pub fn with_real_paths(mut self, real: impl Fn(&str) -> Option<String>) -> Self {
+        self.index.reset();
         for policy in self.sources.values_mut() {
             for rule in &mut policy.rules {
                 let path = match &mut rule.target {
@@ -133,6 +137,24 @@ impl PolicyStack {
     /// Every rule with its source, highest source first.
     pub fn all_rules(&self) -> impl Iterator<Item = (SourceKind, &Rule)> {
         self.sources.iter().rev().flat_map(|(kind, policy)| policy.rules.iter().map(move |rule| (*kind, rule)))
+    }
+
+    /// Source and place in it of each rule, in the order of [`PolicyStack::all_rules`].
+    pub(crate) fn places(&self) -> impl Iterator<Item = (SourceKind, usize)> {
+        self.sources.iter().rev().flat_map(|(kind, policy)| (0..policy.rules.len()).map(move |place| (*kind, place)))
+    }
+
+    /// The rule at a place.
+    pub(crate) fn rule(&self, kind: SourceKind, place: usize) -> Option<&Rule> {
+        self.sources.get(&kind)?.rules.get(place)
+    }
+
+    /// The default of the highest source that states one.
+    pub(crate) fn stated_default(
+        &self,
+        pick: impl Fn(&Defaults<Option<Stated<DefaultAction>>>) -> &Option<Stated<DefaultAction>>,
+    ) -> Option<&Stated<DefaultAction>> {
+        self.sources.values().rev().find_map(|policy| pick(&policy.settings.defaults).as_ref())
     }
 
     /// The rules that have an effect, highest source first: all but those that a higher source lifts altogether.

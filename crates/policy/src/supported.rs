@@ -1,7 +1,8 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
 //! Enforced are: files, by every right but `execute`; programs and libraries; the network; variables allowed and denied
-//! by name; extra system calls; `--allow-all`; and the default denial of everything else.
+//! by name; what the system tells of itself; extra system calls; `--allow-all`; and the default denial of everything
+//! else.
 
 use std::fmt;
 
@@ -86,7 +87,6 @@ fn reason(rule: &Rule) -> Option<&'static str> {
             Some("sha256 pins the content of one program: name that one")
         }
         (_, Action::Deny) => None,
-        (Target::Ffi(_) | Target::Sys(_), Action::Warn) => Some("warn is not supported yet"),
         (Target::Fs { perms, .. }, _) => {
             perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::plan::Interception;
 use crate::sys;
 
 /// The worker's number in its pid namespace: PID 1 starts one thread, which makes the network, and forks once.
@@ -57,6 +58,14 @@ pub enum FromHelper {
     Listener,
     /// Handles of the file tree's overlays, by which they are refreshed.
     Overlays,
+    /// The network's sockets, one descriptor each: over IPv4, then over IPv6 where there is any, TCP's listener, UDP's
+    /// and, with `raw`, the one that sends whole packets.
+    Network {
+        /// How flows come to the listeners.
+        interception: Interception,
+        /// There are three of each family, otherwise two.
+        raw: bool,
+    },
     /// The sandbox stands; the worker is about to be executed.
     Built(Built),
     /// The worker ended; the whole sandbox ends with it.
@@ -83,7 +92,7 @@ pub enum Step {
     Namespaces,
     /// The ids are mapped and taken on.
     Identity,
-    /// Loopback is set up.
+    /// The network namespace is set up.
     Network,
     /// The file tree is built.
     Mounts,
@@ -106,6 +115,8 @@ pub struct Built {
     pub landlock_abi: u32,
     /// Nothing can be executed but the worker itself; false where the plan leaves the gate open.
     pub exec_gate: bool,
+    /// How flows are brought to the supervisor; none without a network.
+    pub interception: Option<Interception>,
     /// What the user should know: a second lock that is missing, a grant that is shown otherwise.
     pub notes: Vec<String>,
     /// From the helper's start to here.
@@ -181,6 +192,11 @@ impl HelperEnd {
     /// Sends [`FromHelper::Overlays`].
     pub fn send_overlays(&self, handles: &[BorrowedFd<'_>]) -> io::Result<()> {
         send(self.0.as_fd(), &FromHelper::Overlays, handles, 0)
+    }
+
+    /// Sends [`FromHelper::Network`].
+    pub fn send_network(&self, interception: Interception, raw: bool, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.0.as_fd(), &FromHelper::Network { interception, raw }, sockets, 0)
     }
 
     /// Waits for the launch order; `None` when the supervisor is gone.

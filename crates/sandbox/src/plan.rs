@@ -1,6 +1,7 @@
 //! The plan of one sandbox: plain data, made by the supervisor, carried to the helper as JSON.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -316,6 +317,15 @@ pub struct SeccompPlan {
     /// refuse what the list, `deny` or the exec gate refuse. Empty: nobody is asked but about the worker's own
     /// `execve`.
     pub watch: Vec<String>,
+    /// With `watch`: it is asked about files that are mapped as code, too.
+    pub watch_code: bool,
+    /// System calls that tell of the host, by name, which the supervisor answers with made-up values. Empty where
+    /// `watch` is not: they are among those then.
+    pub hide: Vec<String>,
+    /// Without a listener for those there is no start; else the kernel answers them, and a note says so.
+    pub must_hide: bool,
+    /// The supervisor is asked about `connect`, too, where it can be: it fails early what the relay would end.
+    pub connects: bool,
 }
 
 /// What the filter does with `execve`.
@@ -336,12 +346,38 @@ pub enum NetworkPlan {
     None,
     /// Every flow goes to listeners that the supervisor holds.
     Relayed {
-        /// Blocks of loopback addresses, their prefix's length, and ports `from` to `to`, that are relayed, too: the
-        /// rest of 127/8 and ::1 is the worker's own.
-        loopback: Vec<(std::net::IpAddr, u8, u16, u16)>,
+        /// Loopback addresses and ports that are relayed, too: the rest of 127/8 and ::1 is the worker's own.
+        loopback: Vec<Loopback>,
         /// Datagrams to other ports than 53 are relayed, too.
         udp: bool,
+        /// What is tried first. What comes after it in the order of [`Interception`] is tried next.
+        prefer: Interception,
     },
+}
+
+/// Loopback addresses of a block, and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    /// An address of the block.
+    pub network: IpAddr,
+    /// How many of its bits the block has in common.
+    pub prefix: u8,
+    /// The first port.
+    pub from: u16,
+    /// The last port.
+    pub to: u16,
+    /// Of UDP; otherwise of TCP.
+    pub udp: bool,
+}
+
+/// How flows are brought to the listeners, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Interception {
+    /// Packets keep their destination, which is the accepted socket's own address.
+    #[default]
+    Tproxy,
+    /// The destination is rewritten; connection tracking knows what it was (`SO_ORIGINAL_DST`). TCP and DNS alone.
+    Redirect,
 }
 
 /// The one program that is started.

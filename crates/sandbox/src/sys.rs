@@ -12,6 +12,8 @@ use std::ptr::{null, null_mut};
 
 use libc::{c_int, c_long, c_uint};
 
+pub mod network;
+
 use crate::mutation::{Layer, off};
 pub use crate::seccomp::Instruction;
 
@@ -58,7 +60,7 @@ pub fn errno_name(errno: i32) -> String {
     names!(EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST
         EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC EROFS EMLINK EPIPE ERANGE
         ENAMETOOLONG ENOSYS ELOOP EPROTONOSUPPORT EAFNOSUPPORT EOPNOTSUPP EUSERS ESTALE EOVERFLOW ENOTEMPTY
-        EADDRNOTAVAIL)
+        EADDRNOTAVAIL EADDRINUSE ENETUNREACH ENOBUFS EMSGSIZE ENOPROTOOPT)
 }
 
 fn check(result: c_long, call: &'static str, arguments: impl fmt::Display) -> Result<c_long> {
@@ -883,38 +885,6 @@ pub fn pivot_into(root: BorrowedFd<'_>) -> Result<()> {
         check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into(), "umount2", "old root, MNT_DETACH")?;
         check(libc::chdir(c"/".as_ptr()).into(), "chdir", "\"/\"").map(drop)
     }
-}
-
-// ---- network --------------------------------------------------------------------------------------------------------
-
-/// `ioctl_list`: the network namespace of a socket, as a descriptor (<linux/sockios.h>).
-const SIOCGSKNS: libc::Ioctl = 0x894c;
-
-/// Puts the calling *thread* into a new network namespace, sets its loopback interface up (netdevice(7)), and returns
-/// the namespace, for [`enter_network`].
-pub fn new_network() -> Result<OwnedFd> {
-    // SAFETY: the request structure is plain data of the size that the kernel expects for SIOCSIFFLAGS; the other calls
-    // take no pointers.
-    unsafe {
-        check(libc::unshare(libc::CLONE_NEWNET).into(), "unshare", "CLONE_NEWNET")?;
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        let socket = owned(check(socket.into(), "socket", "AF_INET, SOCK_DGRAM")?);
-        let mut request: libc::ifreq = zeroed();
-        request.ifr_name[0] = b'l' as libc::c_char;
-        request.ifr_name[1] = b'o' as libc::c_char;
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-        let done = libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request);
-        check(done.into(), "ioctl", "SIOCSIFFLAGS, lo, IFF_UP")?;
-        let namespace = libc::ioctl(socket.as_raw_fd(), SIOCGSKNS);
-        check(namespace.into(), "ioctl", "SIOCGSKNS").map(owned)
-    }
-}
-
-/// Puts the calling thread into a network namespace (setns(2)).
-pub fn enter_network(namespace: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: a call without pointers.
-    let done = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-    check(done.into(), "setns", "CLONE_NEWNET").map(drop)
 }
 
 // ---- seccomp --------------------------------------------------------------------------------------------------------

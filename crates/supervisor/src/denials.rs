@@ -13,6 +13,14 @@ const MAX_KEPT: usize = 1000;
 /// Longest text of a denial that is passed on, in bytes.
 const MAX_TEXT: usize = 4096;
 
+/// Why something was denied, and how it could be allowed.
+pub struct Why {
+    /// None where no rule denied it.
+    pub decision: Option<Decision>,
+    /// The narrowest flag that would allow it.
+    pub flag: Option<String>,
+}
+
 /// Counts denials, so that a loop of them is a few events and not a flood.
 #[derive(Default)]
 pub struct Denials {
@@ -32,20 +40,24 @@ impl Denials {
         &mut self,
         stack: &PolicyStack,
         pid: i32,
-        report: (PermissionKind, &[u8], &[u8]),
+        (permission, operation, target): (PermissionKind, &[u8], &[u8]),
         batch: &mut Vec<Event>,
     ) {
-        self.report_decided(stack, pid, report, None, batch);
+        let why = |target: &str| {
+            // The hooks only explain: where the policy itself allows what they report, no rule denied it.
+            let decision = Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
+            let flag = flag_that_allows(stack, permission, target);
+            Why { decision: decision.filter(|decision| !decision.allowed), flag }
+        };
+        self.count((permission, operation, target), pid, why, batch);
     }
 
-    /// The same with the decision that was made, where the question alone does not lead to it: what a name resolves to
-    /// is part of the one about a flow.
-    pub fn report_decided(
+    /// The same of a denial whose reasons `why` has.
+    pub fn count(
         &mut self,
-        stack: &PolicyStack,
-        pid: i32,
         (permission, operation, target): (PermissionKind, &[u8], &[u8]),
-        decision: Option<&Decision>,
+        pid: i32,
+        why: impl FnOnce(&str) -> Why,
         batch: &mut Vec<Event>,
     ) {
         let kind = permission.as_str();
@@ -63,14 +75,12 @@ impl Denials {
         }
         if place == self.kept.len() {
             let (_, operation, target) = &key;
-            // The hooks only explain: where the policy itself allows what they report, no rule denied it.
-            let asked = || Query::parse(permission, target).map(|query| stack.decide(&query)).ok();
-            let denied_by = decision.cloned().or_else(asked).filter(|decision| !decision.allowed);
+            let Why { decision, flag } = why(target);
             let denial = Denial {
                 kind,
-                rule: denied_by.as_ref().and_then(|decision| decision.rule.clone()),
-                source: denied_by.map_or_else(|| "default".to_owned(), |decision| decision.source),
-                hint: flag_that_allows(stack, permission, target).map(|flag| Hint { flag }),
+                rule: decision.as_ref().and_then(|decision| decision.rule.clone()),
+                source: decision.map_or_else(|| "default".to_owned(), |decision| decision.source),
+                hint: flag.map(|flag| Hint { flag }),
                 operation: operation.clone(),
                 target: target.clone(),
                 pid,

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use buntime_policy::{Action, Decision, Lift, PermissionKind, Query, hint_flag};
+use buntime_policy::{Decision, Egress, Lift, PermissionKind, Query, hint_flag};
 use serde::Serialize;
 
 use crate::code::Code;
+use crate::config;
 use crate::error::Error;
 use crate::interpreter::{self, Found};
 use crate::launch::path_of_worker;
@@ -14,6 +15,11 @@ use crate::options::Options;
 use crate::policies::{self, Stacked};
 use crate::programs::{self, Policies};
 use crate::tree;
+
+/// Of what only a seccomp listener hides.
+const HIDDEN_BY_DEFAULT: &str = "a made-up value is shown; where the host has no seccomp listener to give, or nobody may \
+                                 write into the worker's memory, the true one is, as the notes of enforcement (run -v) \
+                                 then say";
 
 /// The answer to one question.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +38,9 @@ pub struct Explanation {
     /// The narrowest flag that would allow it, where it is denied and a flag can say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What can be said only when it happens: where a name leads, and what depends on the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Parts of the policy that a run would refuse, as they are not enforced yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
@@ -47,8 +56,8 @@ pub struct Origins {
 }
 
 /// Says whether the policy of these options allows `target`, and why. A relative path starts from the working
-/// directory. Only the sources of the policy are read: the interpreter's own files, which every worker may read, are no
-/// part of it.
+/// directory. Only the sources of the policy are read, and the ceiling that the configuration sets to the network: the
+/// interpreter's own files, which every worker may read, are no part of it.
 pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<Explanation, Error> {
     let cwd = policies::working_directory(options)?;
     let Stacked { stack, .. } = policies::stack(options, &cwd)?;
@@ -65,20 +74,25 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
     } else {
         Query::parse(kind, asked)
     };
+    if kind == PermissionKind::Net {
+        let query = query.map_err(policies::error)?;
+        let configured = config::load(options.config_path.as_deref(), &cwd, None)?;
+        let egress = Egress::new(stack, configured.config.network.ceiling()?);
+        let decision = egress.decide_query(&query);
+        let hint = if decision.allowed { None } else { egress.hint_for(&query, &target) };
+        let note = egress.outlook(&query).map(|outlook| format!("it leads {outlook}"));
+        return Ok(Explanation { kind, target, real, decision, hint, note, unsupported });
+    }
     let policies = Policies::new(&stack, path_of_worker(options, &stack));
     let decision = match kind {
         PermissionKind::Run | PermissionKind::Ffi => decide_code(options, &cwd, &policies, kind, &target, asked)?,
         _ => policies.real.decide(&query.map_err(policies::error)?),
     };
-    let is_told = kind == PermissionKind::Sys && !decision.allowed && System::is_told_by_kernel(&stack, &target);
-    let decision = if is_told {
-        let source = "no rule is about the system, so that the kernel answers".to_owned();
-        Decision { allowed: true, action: Action::Allow, source, ..decision }
-    } else {
-        decision
-    };
+    let is_made_up = kind == PermissionKind::Sys && !decision.allowed && System::MADE_UP.contains(&&*target);
+    // By a rule it is hidden, or there is no start.
+    let note = (is_made_up && decision.rule.is_none()).then(|| HIDDEN_BY_DEFAULT.to_owned());
     let hint = if decision.allowed { None } else { hint_flag(kind, &target) };
-    Ok(Explanation { kind, target, real, decision, hint, unsupported })
+    Ok(Explanation { kind, target, real, decision, hint, note, unsupported })
 }
 
 /// The policy of these options, with the origin of each rule.

@@ -22,7 +22,7 @@ use crate::executions::{Executions, signal_name};
 use crate::inbound::{Duty, Inbound, Inlet};
 use crate::launch::{Launched, Settled};
 use crate::network::{self, News};
-use crate::notify::{Job, Watcher};
+use crate::notify::{Hiding, Job, Watcher};
 use crate::output::Outputs;
 use crate::overlays::Overlays;
 use crate::process::{self, Sampler};
@@ -62,6 +62,8 @@ pub struct Generation {
     listener: Option<Readable<OwnedFd>>,
     /// Where calls are watched: until the listener comes, then for as long as the sandbox lasts.
     watch: Option<Job>,
+    /// Where the host is hidden: until the listener is there for that alone.
+    hiding: Option<Hiding>,
     watcher: Option<Watcher>,
     /// What the network's threads tell.
     news: Arc<News>,
@@ -167,6 +169,7 @@ impl Generation {
             helper: Readable::new(launched.helper)?,
             listener: None,
             watch: launched.watch,
+            hiding: launched.hiding,
             watcher: None,
             news: Arc::default(),
             network: None,
@@ -459,12 +462,18 @@ impl Generation {
             self.process.take_if(|_| below() != self.worker_pid);
         }
         let early = self.enforcement.take().filter(|early| early.as_asked);
-        let enforcement = early.unwrap_or_else(|| self.read_enforcement());
+        let mut enforcement = early.unwrap_or_else(|| self.read_enforcement());
         if !enforcement.as_asked && !MUTANT {
             // Asked for and not there: an error, not a warning.
             let shortfall = enforcement.shortfall();
             let message = format!("the kernel does not report every layer to be in force: {shortfall}");
             self.failed = Some(Error::setup("ERR_BUNTIME_NOT_ENFORCED", message));
+            self.wanted = true;
+            self.kill();
+            return;
+        }
+        if let Err(error) = self.try_hiding(&mut enforcement) {
+            self.failed = Some(error);
             self.wanted = true;
             self.kill();
             return;
@@ -515,7 +524,10 @@ impl Generation {
             FromHelper::Listener => match (self.watch.take(), fds.into_iter().next()) {
                 (Some(job), Some(fd)) => self.start_watching(fd, &job),
                 (Some(_), None) => self.watching_failed("its listener did not come".into()),
-                (_, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
+                (None, Some(fd)) if self.hiding.as_ref().is_some_and(|hiding| !hiding.is_gate()) => {
+                    self.start_hiding(fd);
+                }
+                (None, fd) => self.listener = fd.and_then(|fd| Readable::new(fd).ok()),
             },
             FromHelper::Overlays => {
                 let mut shared = self.core.shared();
@@ -523,6 +535,14 @@ impl Generation {
                     wire.overlays = Overlays::new(fds);
                 }
             }
+            FromHelper::Network { interception, raw } => match network::listeners(interception, raw, fds) {
+                Some(listeners) => self.start_network(listeners),
+                None => {
+                    let message = "the helper did not send the network's listeners";
+                    self.failed = Some(Error::setup("ERR_BUNTIME_NETWORK", message));
+                    self.kill();
+                }
+            },
             FromHelper::Built(mut built) => {
                 built.notes.append(&mut self.standing);
                 self.built = built;
@@ -535,10 +555,15 @@ impl Generation {
 
     /// The worker's own `execve` is the first that is asked about: nothing of the worker's has run before it. It
     /// passes; then the listener is closed, and every later `execve` fails in the kernel, with nobody to ask and no
-    /// work for the host.
+    /// work for the host. Where the host is hidden it goes to a thread of its own, which fails them.
     fn pass_exec(&mut self) {
         let Some(listener) = self.listener.take() else { return };
         match sys::receive_notification(listener.get().as_fd()) {
+            Ok(Some(notification)) if i64::from(notification.number) != libc::SYS_execve => {
+                // What leads up to that is the helper's doing.
+                let _ = sys::answer_notification(listener.get().as_fd(), notification.id, Reply::Continue);
+                self.listener = Some(listener);
+            }
             Ok(Some(notification)) => {
                 let numbered_else = off(Layer::Pids) || off(Layer::Network);
                 let is_worker = process::innermost_pid(notification.pid) == Some(WORKER_PID) || numbered_else;
@@ -546,6 +571,12 @@ impl Generation {
                 self.worker_is(i32::try_from(notification.pid).ok().filter(|_| is_worker));
                 // The process may have died meanwhile, which its end will tell.
                 let _ = sys::answer_notification(listener.get().as_fd(), notification.id, reply);
+                if is_worker && self.hiding.is_some() {
+                    match listener.get().try_clone() {
+                        Ok(listener) => self.start_hiding(listener),
+                        Err(error) => self.watching_failed(format!("its listener: {error}")),
+                    }
+                }
             }
             // Its process died before the answer, or the listener is at its end. Closed as well: every exec fails from
             // now on.
@@ -591,6 +622,36 @@ impl Generation {
             }
             Err(message) => self.watching_failed(message),
         }
+    }
+
+    fn start_hiding(&mut self, listener: OwnedFd) {
+        let Some(hiding) = self.hiding.take() else { return };
+        let hiding = Hiding { network: self.network.clone(), ..hiding };
+        match Watcher::hide(listener, hiding) {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(message) => self.watching_failed(message),
+        }
+    }
+
+    /// Whether what is hidden of the host can be: the answers are written into the sandbox's memory. A note says what
+    /// is shown otherwise; it is an error where a rule denies it.
+    fn try_hiding(&mut self, enforcement: &mut Enforcement) -> Result<(), Error> {
+        let calls = self.settled.hidden_calls().join(", ");
+        let Some(watcher) = self.watcher.as_ref().filter(|_| !calls.is_empty()) else { return Ok(()) };
+        let shown = match watcher.try_memory(self.worker_pid) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "nobody may write into the worker's memory (kernel.yama.ptrace_scope is 3, or a security \
+                          module forbids it)"
+                .to_owned(),
+            Err(error) => return Err(Error::setup("ERR_BUNTIME_RESOURCES", format!("the worker's memory: {error}"))),
+        };
+        if self.settled.must_hide() {
+            let message = format!("a rule denies what cannot be hidden: {shown}");
+            return Err(Error::setup("ERR_BUNTIME_NOT_ENFORCED", message)
+                .with_hint("remove the sys rules that deny, or set kernel.yama.ptrace_scope lower and start again"));
+        }
+        enforcement.notes.push(format!("not hidden from the worker is what {calls} tell of the host: {shown}"));
+        Ok(())
     }
 
     /// Without a listener the kernel fails every watched call: the sandbox is closed, and of no use.

@@ -28,7 +28,7 @@ use crate::files;
 use crate::interpreter::{self, Found, Python};
 use crate::kept;
 use crate::network;
-use crate::notify::{self, Job, Wanted};
+use crate::notify::{self, Hiding, Job, Wanted};
 use crate::options::{Options, WorkerKind};
 use crate::policies::{self, PolicySet, Stacked};
 use crate::programs::Policies;
@@ -76,6 +76,16 @@ impl Settled {
     pub fn records_calls(&self) -> bool {
         self.watch.records()
     }
+
+    /// The calls whose answers about the host are made up.
+    pub fn hidden_calls(&self) -> Vec<&'static str> {
+        self.watch.hidden_calls()
+    }
+
+    /// Whether a rule denies something of that.
+    pub fn must_hide(&self) -> bool {
+        self.watch.must_hide()
+    }
 }
 
 /// Everything that a started sandbox gave the host to hold.
@@ -100,6 +110,8 @@ pub struct Launched {
     pub standing: Vec<String>,
     /// For the holder of the listener, where calls are watched.
     pub watch: Option<Job>,
+    /// For its holder, where the host is hidden and nothing is watched.
+    pub hiding: Option<Hiding>,
 }
 
 /// Reads policy and configuration, and refuses what cannot be enforced.
@@ -175,6 +187,7 @@ fn enforceable(
     watch.connects = options.sandbox_enabled && egress.is_wanted();
     if options.sandbox_enabled {
         warnings.extend(warned_variables(&stack));
+        warnings.extend(warned_ids(&stack));
     }
     // Of the caller's working directory, unlike what is the worker's.
     let audit_log = options.audit_log.as_ref().and_then(|path| std::path::absolute(path).ok());
@@ -290,6 +303,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { kept::cache_dirs() } else { Vec::new() },
         guarded: if everything { Vec::new() } else { guarded() },
+        network: settled.egress.is_wanted(),
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
     view.notes.splice(0..0, files.notes);
@@ -358,6 +372,8 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     let copies = code.as_ref().and_then(Code::copies);
     let copies = copies.map(|content| sys::sealed_memfd(c"buntime-copies", &content).map_err(call)).transpose()?;
 
+    let exec = if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly };
+    let hiding = settled.watch.hiding(exec);
     let identity = identity(&settled.in_force)?;
     let argv: Vec<OsString> = [
         python.executable.clone().into_os_string(),
@@ -379,8 +395,12 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         network: network::plan(&settled.egress),
         seccomp: SeccompPlan {
             deny: settled.in_force.normalized().anti_escape.deny_syscalls,
-            exec: if runs_programs { ExecGate::Open } else { ExecGate::WorkerOnly },
+            exec,
             watch: settled.watch.calls(),
+            watch_code: settled.watch.watches_code(),
+            hide: hiding.iter().flat_map(Hiding::calls).map(str::to_owned).collect(),
+            connects: hiding.is_some() && settled.watch.connects,
+            must_hide: settled.watch.must_hide(),
         },
         worker: Worker {
             program: Bytes::from(&python.executable),
@@ -389,7 +409,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
             cwd: Bytes::from(&view.cwd),
         },
     };
-    let watch = (!plan.seccomp.watch.is_empty()).then(|| Job {
+    let watch = (!plan.seccomp.watch.is_empty() || plan.seccomp.watch_code).then(|| Job {
         stack: settled.stack.clone(),
         runtime: python.grants().into_iter().map(|grant| grant.path).collect(),
         // Of a monitored worker the policy is asked, which sees nothing of what it is shown.
@@ -429,6 +449,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         kept_away: kept_away(settled),
         standing: settled.monitors.then(|| MONITORED.into()).into_iter().collect(),
         watch,
+        hiding,
     })
 }
 
@@ -498,6 +519,15 @@ fn warned_variables(stack: &PolicyStack) -> Vec<String> {
         (decision.action == Action::Warn).then(|| notify::let_through("env", &name, &decision))
     };
     std::env::vars_os().filter_map(|(name, _)| warned(name)).collect()
+}
+
+/// The caller's own ids that a `warn` rule shows, in words, likewise.
+fn warned_ids(stack: &PolicyStack) -> Vec<String> {
+    let warned = |name: &str| {
+        let decision = Query::sys(name).ok().map(|query| stack.decide(&query))?;
+        (decision.action == Action::Warn).then(|| notify::let_through("sys", name, &decision))
+    };
+    ["uid", "gid"].into_iter().filter_map(warned).collect()
 }
 
 /// The worker's environment, from nothing: constants, then what the policy lets through of the host's, then what the

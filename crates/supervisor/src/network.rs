@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use buntime_network::{Bounds, Decided, Flow, Sink};
-use buntime_policy::{Action, Egress, PermissionKind, Proto};
-use buntime_sandbox::plan::NetworkPlan;
+use buntime_network::{Bounds, Decided, Flow, Interception, Listeners, Sink};
+use buntime_policy::{Action, Egress, Name, PermissionKind, PortRange, Proto, hint_flag};
+use buntime_sandbox::plan::{self, Loopback, NetworkPlan};
 
+use crate::denials::Why;
 use crate::event::{Event, NetFlow};
 use crate::inbound::Inbound;
 use crate::learn::Need;
@@ -24,11 +26,37 @@ pub fn plan(egress: &Egress) -> NetworkPlan {
     if !egress.is_wanted() {
         return NetworkPlan::None;
     }
-    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, _)| {
+    let loopback = egress.host_loopback().into_iter().flat_map(|(block, ports, proto)| {
         let ranges = ports.ranges().to_vec();
-        ranges.into_iter().map(move |range| (block.network(), block.bits(), range.from, range.to))
+        let (network, prefix) = (block.network(), block.bits());
+        ranges.into_iter().map(move |PortRange { from, to }| Loopback {
+            network,
+            prefix,
+            from,
+            to,
+            udp: proto == Proto::Udp,
+        })
     });
-    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp() }
+    NetworkPlan::Relayed { loopback: loopback.collect(), udp: egress.wants_udp(), prefer: plan::Interception::Tproxy }
+}
+
+/// The sockets that the helper sent, in the order of [`FromHelper::Network`]. `None` where there are others.
+///
+/// [`FromHelper::Network`]: buntime_sandbox::message::FromHelper::Network
+pub fn listeners(interception: plan::Interception, raw: bool, fds: Vec<OwnedFd>) -> Option<Listeners> {
+    let interception = match interception {
+        plan::Interception::Tproxy => Interception::Tproxy,
+        plan::Interception::Redirect => Interception::Redirect,
+    };
+    let of_family = if raw { 3 } else { 2 };
+    if fds.len() != of_family && fds.len() != 2 * of_family {
+        return None;
+    }
+    let mut fds = fds.into_iter();
+    let mut family = || (fds.next(), fds.next(), raw.then(|| fds.next()).flatten());
+    let (tcp4, udp4, raw4) = family();
+    let (tcp6, udp6, raw6) = family();
+    Some(Listeners { interception, tcp4: tcp4?, tcp6, udp4: udp4?, udp6, raw4, raw6 })
 }
 
 /// How much of the network one sandbox may have. `rate`: new connections a second.
@@ -109,7 +137,9 @@ impl News {
             }
             let pid = inbound.worker_pid.unwrap_or(0);
             let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
-            inbound.denials.report_decided(&inbound.settled.stack, pid, report, Some(&decision), &mut inbound.batch);
+            let egress = &inbound.settled.egress;
+            let why = |target: &str| Why { decision: Some(decision), flag: flag_that_allows(egress, target) };
+            inbound.denials.count(report, pid, why, &mut inbound.batch);
         }
         inbound.denials.missed(std::mem::take(more_decided));
         for flow in flows.drain(..) {
@@ -126,6 +156,22 @@ impl News {
         let more = std::mem::take(more_flows);
         if more > 0 {
             inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        }
+    }
+}
+
+/// The flag that would allow what is named here, `host` or `host:port`. None where no flag does.
+fn flag_that_allows(egress: &Egress, target: &str) -> Option<String> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return egress.hint(None, Some(address.ip()), address.port());
+    }
+    match target.rsplit_once(':') {
+        Some((name, port)) => egress.hint(Some(&Name::parse(name).ok()?), None, port.parse().ok()?),
+        None => {
+            let name = Name::parse(target).ok()?;
+            // Of a look-up it is not known what for: the flag that leaves the port open.
+            egress.hint(Some(&name), None, 443)?;
+            hint_flag(PermissionKind::Net, name.as_str())
         }
     }
 }

@@ -180,7 +180,7 @@ pub fn error(error: PolicyError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use buntime_policy::{Action, Grants, PermissionKind, Permissions, Proto, Query, Selection};
+    use buntime_policy::{Action, Ceiling, Egress, Grants, Name, PermissionKind, Permissions, Proto, Query, Selection};
 
     use super::*;
 
@@ -217,13 +217,39 @@ mod tests {
                 &[(Write, "/work/x"), (Read, "/etc/passwd"), INTERNET],
             ),
             ("exec-policy", &[(Run, "python3")], &[(Run, "/bin/sh"), (Run, "sh"), INTERNET]),
-            ("networked", &[INTERNET, (Net, "10.0.0.1:80")], &[HERE, (Run, "/bin/sh")]),
+            (
+                "networked",
+                &[INTERNET, (Net, "1.1.1.1:53/udp"), (Net, "example.com:443/udp")],
+                &[HERE, (Run, "/bin/sh"), (Net, "10.0.0.1:80"), (Net, "127.0.0.1:80"), (Net, "169.254.169.254:80")],
+            ),
             (
                 "net-egress",
-                &[INTERNET, (Net, "example.com:25")],
-                &[(Net, "10.0.0.1:80"), (Net, "169.254.169.254:80"), HERE],
+                &[INTERNET, (Net, "example.com:25"), (Net, "1.1.1.1:22"), (Net, "[2606:4700::1]:443")],
+                &[
+                    (Net, "10.0.0.1:80"),
+                    (Net, "172.31.255.1:80"),
+                    (Net, "192.168.0.1:80"),
+                    (Net, "100.64.0.1:80"),
+                    (Net, "169.254.169.254:80"),
+                    (Net, "[fd00:ec2::254]:80"),
+                    (Net, "[::ffff:10.0.0.1]:80"),
+                    (Net, "127.0.0.1:80"),
+                    (Net, "metadata.google.internal:80"),
+                    (Net, "1.1.1.1:53/udp"),
+                    HERE,
+                ],
             ),
-            ("lambda-backend", &[INTERNET, (Read, "/tmp/x")], &[(Net, "192.168.1.1:443"), (Write, "/tmp/x"), HERE]),
+            (
+                "lambda-backend",
+                &[INTERNET, (Read, "/tmp/x")],
+                &[
+                    (Net, "192.168.1.1:443"),
+                    (Net, "metadata.google.internal:80"),
+                    (Net, "1.1.1.1:53/udp"),
+                    (Write, "/tmp/x"),
+                    HERE,
+                ],
+            ),
         ];
         assert_eq!(table.len(), SHIPPED.len());
         for (name, allowed, denied) in table {
@@ -236,14 +262,46 @@ mod tests {
                 assert!(!decide(question).allowed, "{name}: {question:?}");
             }
         }
-        let mail = Query::net("example.com", Some(25), Proto::Tcp).unwrap();
-        assert_eq!(of("net-egress").stack.decide(&mail).action, Action::Warn);
+        for port in [25, 2222, 3306, 5432, 6379] {
+            for (name, host) in [("net-egress", "example.com"), ("lambda-backend", "1.1.1.1")] {
+                let warned = Query::net(host, Some(port), Proto::Tcp).unwrap();
+                assert_eq!(of(name).stack.decide(&warned).action, Action::Warn, "{name} {port}");
+            }
+        }
         for hardened in ["anti-escape", "strict", "lambda-backend"] {
             let denied = of(hardened).stack.normalized().anti_escape.deny_syscalls;
             assert!(
                 ["ptrace", "unshare", "clone3"].iter().all(|call| denied.iter().any(|name| name == call)),
                 "{hardened}"
             );
+        }
+    }
+
+    /// Where a name leads is judged as well; a flag that names a denied address exactly lifts the denial.
+    #[test]
+    fn shipped_policies_hold_for_what_names_resolve_to() {
+        let ask = |policy: &str, flag: Option<&str>, address: &str| {
+            let mut options = Options { policy_path: Some(policy.into()), ..Options::default() };
+            if let Some(item) = flag {
+                options.permissions.net.allow.add(Some(item));
+            }
+            let egress = Egress::new(stack(&options, Path::new("/work")).unwrap().stack, Ceiling::default());
+            let name = Name::parse("db.example.com").unwrap();
+            egress.decide(Some(&name), address.parse().unwrap(), 443, Proto::Tcp).allowed
+        };
+        for policy in ["networked", "net-egress", "lambda-backend"] {
+            assert!(ask(policy, None, "93.184.216.34"), "{policy}");
+            for address in ["10.0.0.5", "127.0.0.1", "169.254.169.254", "::1", "fd00::1", "64:ff9b::a00:5"] {
+                assert!(!ask(policy, None, address), "{policy} {address}");
+            }
+        }
+        for policy in ["net-egress", "lambda-backend"] {
+            assert!(!ask(policy, Some("db.example.com"), "10.0.0.5"), "{policy}: the address is denied, whoever asks");
+            assert!(ask(policy, Some("db.example.com,10.0.0.5"), "10.0.0.5"), "{policy}");
+        }
+        assert!(ask("networked", Some("db.example.com"), "10.0.0.5"));
+        for policy in ["strict", "no-network"] {
+            assert!(!ask(policy, Some("db.example.com,93.184.216.34"), "93.184.216.34"), "{policy}");
         }
     }
 

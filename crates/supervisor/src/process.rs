@@ -4,6 +4,7 @@ use std::fs;
 
 use buntime_policy::Plugins;
 use buntime_sandbox::message::Built;
+use buntime_sandbox::plan::Interception;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::event::{Enforcement, LandlockInForce, Namespaces, ProcessStats};
@@ -74,7 +75,12 @@ pub fn enforcement(pid: Option<i32>, built: &Built, wanted: Option<&Plugins<bool
         landlock: landlock.then_some(LandlockInForce { abi: built.landlock_abi }),
         seccomp,
         limits: if limited { "rlimit" } else { "none" },
-        network: if namespaces.net { "none" } else { "host" },
+        network: match built.interception {
+            _ if !namespaces.net => "host",
+            Some(Interception::Tproxy) => "tproxy",
+            Some(Interception::Redirect) => "redirect",
+            None => "none",
+        },
         notes,
     }
 }

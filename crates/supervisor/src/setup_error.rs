@@ -51,6 +51,13 @@ fn hint(failure: &Failure) -> &'static str {
             "the ids could not be mapped: run as an ordinary user, or with CAP_SETUID and CAP_SETGID"
         }
         (Step::Identity, _) => "the ids could not be mapped: /proc must be mounted, and its id maps writable",
+        (Step::Network, libc::ENOENT | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT) => {
+            "the kernel lacks what brings a sandbox's flows to the relay: load the modules nf_tables and nft_tproxy (udp \
+             rules need that one) or nft_nat on the host, or take the network out of the policy"
+        }
+        (Step::Network, libc::EMSGSIZE | libc::ENOBUFS) => {
+            "too many rules of the policy name loopback addresses and ports: name fewer, or ranges"
+        }
         (Step::Network, _) => {
             "a security module or seccomp profile refuses to set up loopback in a new network namespace"
         }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use buntime_policy::Permissions;
 use buntime_sandbox::sys::{self, Instruction, Reply};
 use buntime_supervisor::{Error, Event, EventSink, Flow, Options, Run, Supervisor};
 
@@ -64,6 +65,35 @@ fn run(options: Options, code: &str) -> Result<(String, Arc<Seen>), Error> {
     let text = text.collect();
     drop(events);
     Ok((text, seen))
+}
+
+/// What is in force, as it was told.
+fn notes(seen: &Seen) -> Vec<String> {
+    let events = seen.0.lock().expect("no test panics while it holds this");
+    let told = events.iter().find_map(|event| match event {
+        Event::Enforcement(enforcement) => Some(enforcement.notes.clone()),
+        _ => None,
+    });
+    told.expect("an enforcement event")
+}
+
+/// Options whose flags deny, or allow, this of the system.
+fn with_sys(deny: Option<&str>, allow: Option<&str>) -> Options {
+    let mut permissions = Permissions::default();
+    deny.into_iter().for_each(|names| permissions.sys.deny.add(Some(names)));
+    allow.into_iter().for_each(|names| permissions.sys.allow.add(Some(names)));
+    Options { permissions, interpreter: Some("/usr/bin/python3".into()), ..Options::default() }
+}
+
+/// What the worker is told of kernel and processors.
+const LOOK: &str = "import os; print(os.uname().release, len(os.sched_getaffinity(0)))";
+
+/// What the host is told.
+fn truth() -> String {
+    let release = nix::sys::utsname::uname().expect("uname");
+    let processors = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("sched_getaffinity");
+    let count = (0..nix::sched::CpuSet::count()).filter(|cpu| processors.is_set(*cpu).unwrap_or(false)).count();
+    format!("{} {count}\n", release.release().to_string_lossy())
 }
 
 /// Whatever the sandbox lets be executed by Landlock, past every hook: the interpreter, its loader, both by descriptor
@@ -148,5 +178,76 @@ fn a_listener_that_is_asked_about_execve_leaves_no_gate_and_is_an_error() {
         assert_eq!(error.code, "ERR_BUNTIME_SECCOMP", "{error}");
         assert!(error.message.contains("execve(\"\") => ENOENT"), "{error}");
         assert!(error.hint.is_some_and(|hint| hint.contains("execve")));
+    });
+}
+
+#[test]
+fn what_cannot_be_hidden_beside_another_listener_is_told() {
+    isolated("what_cannot_be_hidden_beside_another_listener_is_told", || {
+        let _listener = listen_for(libc::SYS_acct);
+        let (text, seen) = run(with_sys(None, None), LOOK).expect("start");
+        assert_eq!(text, truth());
+        let told = notes(&seen);
+        let note = told.iter().find(|note| note.starts_with("not hidden")).expect("a note");
+        assert!(note.contains("uname, sysinfo, sched_getaffinity") && note.contains("seccomp listener"), "{note}");
+        // Only what was to be hidden is told of.
+        let (_, seen) = run(with_sys(None, Some("os,loadavg,systemMemoryInfo")), LOOK).expect("start");
+        let told = notes(&seen);
+        assert!(told.iter().any(|note| note.contains("what sched_getaffinity tell")), "{told:?}");
+    });
+}
+
+#[test]
+fn a_rule_that_hides_is_an_error_beside_another_listener() {
+    isolated("a_rule_that_hides_is_an_error_beside_another_listener", || {
+        let _listener = listen_for(libc::SYS_acct);
+        let error = run(with_sys(Some("osRelease"), None), LOOK).map(|(text, _)| text);
+        let error = error.expect_err("it would be shown");
+        assert_eq!(error.code, "ERR_BUNTIME_AUDIT", "{error}");
+        assert!(error.message.contains("uname") && error.message.contains("EBUSY"), "{error}");
+        // The host's name is hidden by a namespace.
+        let (text, _) = run(with_sys(Some("hostname"), None), LOOK).expect("start");
+        assert_eq!(text, truth());
+    });
+}
+
+#[test]
+fn elsewhere_it_is_hidden_with_no_word() {
+    isolated("elsewhere_it_is_hidden_with_no_word", || {
+        let (text, seen) = run(with_sys(None, None), LOOK).expect("start");
+        assert_eq!(text, "6.1.0 1\n");
+        assert!(!notes(&seen).iter().any(|note| note.contains("not hidden")));
+    });
+}
+
+/// Lets nobody open a file for reading and writing, as the memory of a process is opened to be written to.
+fn refuse_to_write_memory() {
+    let step = |code, k, jump_true, jump_false| Instruction { code, jump_true, jump_false, k };
+    let openat = u32::try_from(libc::SYS_openat).expect("a number");
+    let flags = (libc::O_RDWR | libc::O_CLOEXEC) as u32;
+    let filter = [
+        step(0x20, 0, 0, 0),
+        step(0x15, openat, 0, 3),
+        step(0x20, 32, 0, 0), // the third argument
+        step(0x15, flags, 0, 1),
+        step(0x06, 0x0005_0000 | libc::EACCES as u32, 0, 0),
+        step(0x06, 0x7fff_0000, 0, 0),
+    ];
+    sys::set_no_new_privileges().expect("no_new_privs");
+    sys::load_filter(&filter, false).expect("a filter");
+}
+
+#[test]
+fn where_nobody_may_write_memory_the_kernel_answers_and_that_is_told() {
+    isolated("where_nobody_may_write_memory_the_kernel_answers_and_that_is_told", || {
+        refuse_to_write_memory();
+        let (text, seen) = run(with_sys(None, None), LOOK).expect("start");
+        assert_eq!(text, truth());
+        let told = notes(&seen);
+        let note = told.iter().find(|note| note.starts_with("not hidden")).expect("a note");
+        assert!(note.contains("uname, sysinfo, sched_getaffinity") && note.contains("ptrace_scope"), "{note}");
+        let error = run(with_sys(Some("cpus"), None), LOOK).map(|(text, _)| text);
+        let error = error.expect_err("it would be shown");
+        assert_eq!(error.code, "ERR_BUNTIME_NOT_ENFORCED", "{error}");
     });
 }

@@ -51,6 +51,10 @@ fn a_name_is_judged_with_what_it_resolves_to() {
         ("--allow-net=*.github.com", "github.com=140.82.112.3:443", "deny by default"),
         ("--allow-net=:443", "a.com=1.1.1.1:443", "allow by --allow-net=:443"),
         ("--allow-net=:443", "a.com=1.1.1.1:80", "deny by default"),
+        ("--allow-net=a.com:80,443,b.com", "a.com=1.1.1.1:443", "allow by --allow-net=a.com:80,443"),
+        ("--allow-net=a.com:80,8000-9000,443", "a.com=1.1.1.1:8500", "allow by --allow-net=a.com:80,8000-9000,443"),
+        ("--allow-net=a.com:80,443,b.com", "b.com=1.1.1.1:81", "allow by --allow-net=b.com"),
+        ("--allow-net=:80,443", "b.com=1.1.1.1:443", "allow by --allow-net=:80,443"),
         // The address alone allows no name.
         ("--allow-net=1.1.1.0/24", "a.com=1.1.1.1:443", "deny by default"),
         ("--allow-net=1.1.1.0/24", "1.1.1.1:443", "allow by --allow-net=1.1.1.0/24"),
@@ -185,7 +189,8 @@ fn between_sources_a_denied_address_yields_to_the_address_alone() {
     let file = r#""net": {"rules": [
         {"action": "deny", "proto": "tcp", "cidr": "10.0.0.0/8", "ports": "0-65535"},
         {"action": "warn", "proto": "tcp", "cidr": "1.0.0.0/8", "ports": "25"},
-        {"action": "deny", "host": "c.com"}
+        {"action": "deny", "host": "c.com"},
+        {"action": "deny", "proto": "tcp", "cidr": "127.0.0.0/8", "ports": "0-65535"}
     ]}"#;
     for (flags, question, expected, overridden) in [
         ("--allow-net=db", "db=10.0.0.5:80", "deny by p.json: net.rules[0]", 0),
@@ -197,6 +202,9 @@ fn between_sources_a_denied_address_yields_to_the_address_alone() {
         ("--allow-net", "c.com=1.1.1.1:80", "deny by p.json: net.rules[2]", 0),
         ("--allow-net=c.com", "c.com=1.1.1.1:80", "allow by --allow-net=c.com", 1),
         ("--allow-all", "db=10.0.0.5:80", "allow by --allow-all", 1),
+        ("--allow-net=localhost:80", "127.0.0.1:80", "allow by --allow-net=localhost:80", 1),
+        ("--allow-net=localhost:80", "localhost=127.0.0.1:80", "allow by --allow-net=localhost:80", 1),
+        ("--allow-net=a.com", "a.com=127.0.0.1:80", "deny by p.json: net.rules[3]", 0),
     ] {
         let egress = egress(flags, file);
         assert_eq!(answer(&egress, question), expected, "{flags}: {question}");

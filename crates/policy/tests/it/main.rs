@@ -5,6 +5,7 @@
 mod decisions;
 mod errors;
 mod flows;
+mod hosts;
 mod merging;
 mod normalized;
 mod properties;

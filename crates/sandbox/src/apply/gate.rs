@@ -1,12 +1,13 @@
-//! The exec gate: the worker's own `execve` passes, and no other ever does.
+//! The exec gate: the worker's own `execve` passes, and no other ever does. And what tells of the host: the supervisor
+//! answers those calls, by the same listener.
 
 use std::os::fd::AsFd;
 
-use super::{During, Result, of_filter, sending};
+use super::{During, Result, failure, of_filter, sending};
 use crate::message::{Failure, HelperEnd, Step};
 use crate::mutation::{Layer, off};
-use crate::plan::ExecGate;
-use crate::seccomp::{self, ExecJudge, exec_gate};
+use crate::plan::{ExecGate, SeccompPlan};
+use crate::seccomp::{self, ExecJudge};
 use crate::sys::{self, Stop, SysError};
 
 /// By whom the worker's `execve` is let through.
@@ -25,37 +26,78 @@ pub struct Installed {
     pub gate: Gate,
     /// The list's filter too.
     pub list: bool,
+    /// Why the kernel answers the calls that were to be hidden, in words.
+    pub shown: Option<String>,
 }
 
-/// Loads the gate's filter, and with `list` the list's too where nothing that it refuses is needed any more: neither is
-/// another filter to be loaded, nor is anybody traced.
+/// Loads the filter that asks the supervisor, and with `list` the list's too where nothing that it refuses is needed
+/// any more: neither is another filter to be loaded, nor is anybody traced.
 ///
-/// A second listener in one chain of filters is EBUSY, as when the host itself runs under one: then the worker is
-/// traced until its one `execve`. Without a tracer the kernel fails each with ENOSYS, as without a listener.
-pub fn install(helper: &HelperEnd, gate: ExecGate, list: bool) -> Result<Installed> {
+/// A second listener in one chain of filters is EBUSY, as when the host itself runs under one, and one that knows no
+/// listener says EINVAL: then the worker is traced until its one `execve`. Without a tracer the kernel fails each with
+/// ENOSYS, as without a listener. What was to be hidden is shown then.
+pub fn install(helper: &HelperEnd, plan: &SeccompPlan, gate: ExecGate, list: bool) -> Result<Installed> {
     let list = list && !off(Layer::Seccomp);
-    if gate == ExecGate::Open || off(Layer::ExecGate) {
-        if list {
+    let gated = gate == ExecGate::WorkerOnly && !off(Layer::ExecGate);
+    let execve = libc::SYS_execve as u32;
+    let mut asked: Vec<u32> = gated.then_some(execve).into_iter().collect();
+    for name in &plan.hide {
+        asked.push(seccomp::number(name).map_err(of_filter)?);
+    }
+    asked.extend(plan.connects.then_some(libc::SYS_connect as u32));
+    let without = |gate: Gate, shown: Option<String>| {
+        if list && gate == Gate::Open {
             super::load_filter(&seccomp::list().map_err(of_filter)?)?;
         }
-        return Ok(Installed { gate: Gate::Open, list });
+        Ok(Installed { gate, list: list && gate == Gate::Open, shown })
+    };
+    if asked.is_empty() {
+        return without(Gate::Open, None);
     }
-    let asking =
-        if list { seccomp::list_and_gate().map_err(of_filter)? } else { exec_gate(ExecJudge::Supervisor).into() };
+    let asking = if list {
+        seccomp::list_and_asking(&asked).map_err(of_filter)?
+    } else {
+        seccomp::asking(ExecJudge::Supervisor, &asked).into()
+    };
     match sys::load_filter(&asking, true) {
         Ok(listener) => {
             if let Some(listener) = listener {
                 helper.send_listener(listener.as_fd()).map_err(sending(Step::Seccomp, "the listener"))?;
             }
-            Ok(Installed { gate: Gate::Supervisor, list })
+            Ok(Installed { gate: if gated { Gate::Supervisor } else { Gate::Open }, list, shown: None })
         }
-        Err(error) if error.errno == libc::EBUSY => {
-            sys::load_filter(&exec_gate(ExecJudge::Tracer), false).during(Step::Seccomp)?;
+        Err(error) if matches!(error.errno, libc::EBUSY | libc::EINVAL) => {
+            let shown = not_hidden(plan, &error)?;
+            if !gated {
+                return without(Gate::Open, shown);
+            }
+            sys::load_filter(&seccomp::asking(ExecJudge::Tracer, &[execve]), false).during(Step::Seccomp)?;
             shows_itself()?;
-            Ok(Installed { gate: Gate::Tracer, list: false })
+            without(Gate::Tracer, shown)
         }
         Err(error) => Err(error).during(Step::Seccomp),
     }
+}
+
+/// What is shown for want of a listener, in words; an error where it must not be.
+fn not_hidden(plan: &SeccompPlan, error: &SysError) -> Result<Option<String>> {
+    let calls = plan.hide.join(", ");
+    if plan.must_hide {
+        let message = format!("the policy hides what {calls} tell, which takes a seccomp listener: {error}");
+        return Err(Failure { errno: Some(error.errno), ..failure(Step::Watch, message) });
+    }
+    let why = match error.errno {
+        libc::EBUSY => "this host runs under a seccomp listener itself, and the kernel allows one",
+        _ => "the kernel knows no seccomp listener",
+    };
+    let mut shown = Vec::new();
+    if !plan.hide.is_empty() {
+        shown.push(format!("not hidden from the worker is what {calls} tell of the host"));
+    }
+    if plan.connects {
+        shown.push("connections that are refused are reset, and do not fail as such".to_owned());
+    }
+    Ok((!shown.is_empty()).then(|| format!("{}: {why}", shown.join("; "))))
 }
 
 /// Of several filters' verdicts the kernel takes one, and a listener's goes before a tracer's: where the host's

@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_micros(50);
 /// From the loading on any call of this thread may wait for an answer, which nobody gives before the supervisor has the
 /// listener. So another thread sends it, for which the filter does not hold, and which is told without a call: nobody
 /// waits in `OnceLock`, whose setting is then a store.
-pub fn install(helper: &HelperEnd, watch: &[String]) -> Result<()> {
-    let filter = seccomp::list_and_watch(watch).map_err(of_filter)?;
+pub fn install(helper: &HelperEnd, watch: &[String], code: bool) -> Result<()> {
+    let filter = seccomp::list_and_watch(watch, code).map_err(of_filter)?;
     let loaded: OnceLock<Option<OwnedFd>> = OnceLock::new();
     thread::scope(|scope| {
         let sender = scope.spawn(|| {

@@ -11,6 +11,7 @@ mod init;
 mod landlock;
 mod listener;
 mod mounts;
+mod network;
 mod overlays;
 
 use std::convert::Infallible;
@@ -20,9 +21,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use self::gate::{Gate, Installed};
+use self::network::Made;
 use crate::message::{Built, Failure, FromHelper, HelperEnd, LaunchFds, Step, WorkerEnd};
 use crate::mutation::{self, Layer, off};
-use crate::plan::{ExecGate, Identity, Plan, SeccompPlan, Worker};
+use crate::plan::{ExecGate, Identity, Interception, Plan, SeccompPlan, Worker};
 use crate::seccomp;
 use crate::sys::{self, Fork, Status, SysError};
 
@@ -117,8 +119,9 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // ---- inner process, PID 1
     sys::die_with_parent().during(Step::Namespaces)?;
     // What needs no mapped id goes first: the outer process writes the maps meanwhile.
-    // Network: loopback alone. To make it takes the kernel as long as all mounts, and neither waits for the other.
-    let network = (!off(Layer::Network)).then(|| std::thread::spawn(sys::new_network));
+    // To make the network takes the kernel as long as all mounts, and neither waits for the other.
+    let network_plan = plan.network.clone();
+    let network = (!off(Layer::Network)).then(|| std::thread::spawn(move || network::make(&network_plan)));
     let namespace_limit = open_namespace_limit(&mut notes);
     if !off(Layer::HostName) {
         sys::set_hostname(&plan.hostname).during(Step::Mounts)?;
@@ -140,10 +143,13 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
         helper.send_overlays(&handles).map_err(sending(Step::Mounts, "Overlays"))?;
     }
     drop(overlays);
-    if let Some(network) = network {
-        let made = network.join().map_err(|_| failure(Step::Network, "the thread that makes the network panicked"))?;
-        sys::enter_network(made.during(Step::Network)?.as_fd()).during(Step::Network)?;
-    }
+    let interception = match network {
+        Some(network) => {
+            let made = network.join().map_err(|_| failure(Step::Network, "the thread of the network panicked"))??;
+            hand_out_network(helper, &made, &mut notes)?
+        }
+        None => None,
+    };
     forbid_more_namespaces(namespace_limit)?;
 
     // No terminal, no core files. RLIMIT_CORE is 1, not 0: a pipe in core_pattern would still be fed at 0 (core(5)).
@@ -178,23 +184,25 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     // filter.
     let child_signals = sys::child_signal_fd().during(Step::Exec)?;
     let (exec_failed, tell_exec_failed) = sys::pipe().during(Step::Exec)?;
-    let SeccompPlan { deny, exec, watch } = &plan.seccomp;
-    let watched = !watch.is_empty();
+    let SeccompPlan { deny, exec, watch, watch_code, .. } = &plan.seccomp;
+    let watched = !watch.is_empty() || *watch_code;
     let unwatched: Vec<String> = deny.iter().filter(|name| !watch.contains(name)).cloned().collect();
     let denied = seccomp::refusing(&unwatched).map_err(of_filter)?;
     let list = seccomp::list().map_err(of_filter)?;
     let own_gate = if watched { ExecGate::Open } else { *exec };
-    let Installed { gate, list: inherited } = gate::install(helper, own_gate, denied.is_none() && !watched)?;
+    let Installed { gate, list: inherited, shown } =
+        gate::install(helper, &plan.seccomp, own_gate, denied.is_none() && !watched)?;
+    notes.extend(shown);
     let worker_list = (!inherited && !watched).then_some(&*list);
     let worker_filters = OwnFilters {
         loaded: denied.as_deref().into_iter().chain(worker_list).collect(),
-        watch: watched.then_some((helper, watch)),
+        watch: watched.then_some((helper, &plan.seccomp)),
     };
 
     // The worker.
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let exec_gate = gate != Gate::Open || watched && *exec == ExecGate::WorkerOnly;
-    let built = Built { landlock_abi, exec_gate, notes, micros };
+    let built = Built { landlock_abi, exec_gate, interception, notes, micros };
     helper.send(&FromHelper::Built(built)).map_err(sending(Step::Exec, "Built"))?;
     match sys::clone_process(0).during(Step::Exec)? {
         Fork::Child => exec_worker(&plan.worker, &fds, Some(worker_filters), gate, tell_exec_failed),
@@ -213,6 +221,16 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
             init::serve(helper, worker, child_signals, exec_failed)
         }
     }
+}
+
+/// Enters the namespace, and sends its sockets to the supervisor: none stays here.
+fn hand_out_network(helper: &HelperEnd, made: &Made, notes: &mut Vec<String>) -> Result<Option<Interception>> {
+    sys::network::enter(made.namespace.as_fd()).during(Step::Network)?;
+    let Some(relayed) = &made.relayed else { return Ok(None) };
+    notes.extend(relayed.without_v6.clone());
+    let sent = helper.send_network(relayed.interception, relayed.with_raw, &relayed.descriptors());
+    sent.map_err(sending(Step::Network, "Network"))?;
+    Ok(Some(relayed.interception))
 }
 
 fn of_filter(error: String) -> Failure {
@@ -308,7 +326,7 @@ fn forbid_more_namespaces(limit: Option<OwnedFd>) -> Result<()> {
 struct OwnFilters<'a> {
     loaded: Vec<&'a [sys::Instruction]>,
     /// The calls that the supervisor is asked about, by a filter that has the list in it.
-    watch: Option<(&'a HelperEnd, &'a [String])>,
+    watch: Option<(&'a HelperEnd, &'a SeccompPlan)>,
 }
 
 /// The worker's last steps: its descriptors, its directory, its filters, its one `execve`. Whatever fails is told
@@ -319,9 +337,10 @@ fn exec_worker(worker: &Worker, fds: &LaunchFds, filters: Option<OwnFilters<'_>>
     let borrowed: Vec<BorrowedFd<'_>> = fds.worker.iter().map(AsFd::as_fd).collect();
     // While the socket to the supervisor is still there.
     let watching = match &filters {
-        Some(OwnFilters { loaded, watch: Some((helper, watch)) }) => {
-            loaded.iter().try_for_each(|filter| load_filter(filter)).and_then(|()| listener::install(helper, watch))
-        }
+        Some(OwnFilters { loaded, watch: Some((helper, plan)) }) => loaded
+            .iter()
+            .try_for_each(|filter| load_filter(filter))
+            .and_then(|()| listener::install(helper, &plan.watch, plan.watch_code)),
         _ => Ok(()),
     };
     let (tell, failure) = match watching {

@@ -109,15 +109,59 @@ pub fn refused() -> Result<Vec<u32>, String> {
     Ok(numbers)
 }
 
+/// The calls that a launch may want its supervisor to be asked about without any other being watched: the exec gate's,
+/// and those that tell of the host. The build compiles a filter for each set of them.
+pub const ASKABLE: [Sysno; 4] = [Sysno::execve, Sysno::uname, Sysno::sysinfo, Sysno::sched_getaffinity];
+
+/// Every set of those, by number; a set's place in the list has a bit for each call in it.
+#[allow(dead_code, reason = "for the build script and the tests")]
+pub fn askable_sets() -> impl Iterator<Item = Vec<u32>> {
+    let calls = || ASKABLE.iter().enumerate();
+    (0..1_usize << ASKABLE.len()).map(move |bits| {
+        calls().filter(|(index, _)| bits & 1 << index != 0).map(|(_, call)| call.id() as u32).collect()
+    })
+}
+
 /// The filter of the list, in which each of the calls `asked` has this one answer. An error is one in the list.
 pub fn compile(asked: &[u32], answer: u32) -> Result<Vec<Instruction>, String> {
+    compile_with_code(asked, false, answer)
+}
+
+/// The same; with `code` a file that is mapped as code has that answer, too, and so has memory that is made code later.
+pub fn compile_with_code(asked: &[u32], code: bool, answer: u32) -> Result<Vec<Instruction>, String> {
+    let maps_code = |number: u32| code && [Sysno::mmap, Sysno::mprotect].iter().any(|call| call.id() as u32 == number);
+    let body = |entry: &Entry| {
+        let (number, mut body) = entry.body()?;
+        if maps_code(number) {
+            body.splice(0..0, asks_about_code(number == Sysno::mmap.id() as u32, answer));
+        }
+        Ok::<_, String>((number, body))
+    };
     let mut bodies = parse_list(LIST)?
         .iter()
         .filter(|entry| !asked.contains(&entry.number))
-        .map(Entry::body)
+        .map(body)
         .collect::<Result<Vec<_>, _>>()?;
     bodies.extend(asked.iter().map(|number| (*number, vec![step(RETURN, answer, 0, 0)])));
     Ok(assemble(bodies))
+}
+
+/// In front of what the list says of mmap(2) or mprotect(2): asks where memory becomes code by it. Of mmap, only where
+/// a file is mapped.
+fn asks_about_code(maps: bool, answer: u32) -> Vec<Instruction> {
+    let argument = |index: u32| ARGUMENTS + 8 * index;
+    let mut test = vec![step(LOAD_WORD, argument(2), 0, 0)];
+    if maps {
+        test.extend([
+            step(JUMP_SET, libc::PROT_EXEC as u32, 0, 3),
+            step(LOAD_WORD, argument(3), 0, 0),
+            step(JUMP_SET, libc::MAP_ANONYMOUS as u32, 1, 0),
+        ]);
+    } else {
+        test.push(step(JUMP_SET, libc::PROT_EXEC as u32, 0, 1));
+    }
+    test.push(step(RETURN, answer, 0, 0));
+    test
 }
 
 /// The list, to be asked about single calls.

@@ -1,4 +1,4 @@
-//! The system-call filters of a worker: the list's, compiled, and the exec gate in front of it.
+//! The system-call filters of a worker: the list's, compiled, with or behind the calls that somebody is asked about.
 
 mod compile;
 
@@ -12,9 +12,9 @@ use self::compile::{
 };
 pub use self::compile::{Instruction, List};
 
-// `PLAIN` and `ASKING: Option<&[Instruction]>`, the list's filter without and with the exec gate in it, and
-// `REFUSED: &[u32]`, the calls that the list refuses whatever their arguments are; none where the architecture that
-// they were compiled on is not the one that they are for.
+// `FILTERS: &[&[Instruction]]`, the list's filter with each of `compile::askable_sets`, and `REFUSED: &[u32]`, the
+// calls that the list refuses whatever their arguments are; none where the architecture that they were compiled on is
+// not the one that they are for.
 include!(concat!(env!("OUT_DIR"), "/filter.rs"));
 
 // <linux/seccomp.h>
@@ -22,25 +22,24 @@ const RET_TRACE: u32 = 0x7ff0_0000;
 
 /// The filter of the list.
 pub fn list() -> Result<Cow<'static, [Instruction]>, String> {
-    built_in(PLAIN, &[])
+    list_and_asking(&[])
 }
 
-/// The filter of the list with the exec gate in it: every `execve` asks the holder of the filter's listener. Loading is
-/// the dearest step of all, and one filter is loaded sooner than two.
-pub fn list_and_gate() -> Result<Cow<'static, [Instruction]>, String> {
-    built_in(ASKING, &[libc::SYS_execve as u32])
-}
-
-fn built_in(built: Option<&'static [Instruction]>, asked: &[u32]) -> Result<Cow<'static, [Instruction]>, String> {
-    match built {
-        Some(program) => Ok(program.into()),
+/// The filter of the list in which each of these calls asks the holder of the filter's listener. Loading is the dearest
+/// step of all, and one filter is loaded sooner than two.
+pub fn list_and_asking(asked: &[u32]) -> Result<Cow<'static, [Instruction]>, String> {
+    let place = |number: &u32| compile::ASKABLE.iter().position(|call| call.id() as u32 == *number);
+    let bits = asked.iter().try_fold(0, |bits, number| Some(bits | 1 << place(number)?));
+    match bits.and_then(|bits: usize| FILTERS.get(bits)) {
+        Some(program) => Ok((*program).into()),
         None => compile::compile(asked, RET_USER_NOTIF).map(Cow::Owned),
     }
 }
 
 /// The filter of the list where the holder of the filter's listener is asked about every `execve` and about each of
-/// these calls, whatever the list says of them: that is for the holder to say, by [`List::refusal`].
-pub fn list_and_watch(names: &[String]) -> Result<Vec<Instruction>, String> {
+/// these calls, whatever the list says of them: that is for the holder to say, by [`List::refusal`]. With `code` also
+/// about each file that is mapped as code.
+pub fn list_and_watch(names: &[String], code: bool) -> Result<Vec<Instruction>, String> {
     let mut asked = vec![libc::SYS_execve as u32];
     for name in names {
         let number = number(name)?;
@@ -48,7 +47,7 @@ pub fn list_and_watch(names: &[String]) -> Result<Vec<Instruction>, String> {
             asked.push(number);
         }
     }
-    compile::compile(&asked, RET_USER_NOTIF)
+    compile::compile_with_code(&asked, code, RET_USER_NOTIF)
 }
 
 /// The number of a system call.
@@ -95,23 +94,25 @@ pub enum ExecJudge {
     Tracer,
 }
 
-/// The filter that asks about every `execve` and lets all else pass to the filter behind it: of two verdicts the kernel
+/// The filter that asks about these calls and lets all else pass to the filter behind it: of two verdicts the kernel
 /// takes the stricter. It is a filter of its own since PID 1, which hands its listener over, is under it too. Once the
-/// judge is gone, each `execve` fails with ENOSYS.
-pub fn exec_gate(judge: ExecJudge) -> Vec<Instruction> {
+/// judge is gone, each of the calls fails with ENOSYS.
+pub fn asking(judge: ExecJudge, asked: &[u32]) -> Vec<Instruction> {
     let ask = match judge {
         ExecJudge::Supervisor => RET_USER_NOTIF,
         ExecJudge::Tracer => RET_TRACE,
     };
-    vec![
+    let mut program = vec![
         step(LOAD_WORD, ARCH, 0, 0),
         step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
         step(RETURN, RET_KILL_PROCESS, 0, 0),
         step(LOAD_WORD, NUMBER, 0, 0),
-        step(JUMP_EQUAL, libc::SYS_execve as u32, 0, 1),
-        step(RETURN, ask, 0, 0),
-        step(RETURN, RET_ALLOW, 0, 0),
-    ]
+    ];
+    for call in asked {
+        program.extend([step(JUMP_EQUAL, *call, 0, 1), step(RETURN, ask, 0, 0)]);
+    }
+    program.push(step(RETURN, RET_ALLOW, 0, 0));
+    program
 }
 
 #[cfg(test)]
@@ -122,9 +123,15 @@ mod tests {
 
     #[test]
     fn what_the_build_compiled_is_what_is_compiled_now() {
-        assert!(PLAIN.is_some() && ASKING.is_some(), "tests run where they were built");
-        assert_eq!(list().unwrap(), compile::compile(&[], RET_USER_NOTIF).unwrap());
-        assert_eq!(list_and_gate().unwrap(), compile::compile(&[libc::SYS_execve as u32], RET_USER_NOTIF).unwrap());
+        let sets: Vec<Vec<u32>> = compile::askable_sets().collect();
+        assert_eq!((sets.len(), FILTERS.len()), (16, 16), "tests run where they were built");
+        for asked in sets {
+            let program = list_and_asking(&asked).unwrap();
+            assert!(matches!(program, Cow::Borrowed(_)));
+            assert_eq!(program, compile::compile(&asked, RET_USER_NOTIF).unwrap(), "{asked:?}");
+        }
+        let other = number("getpid").unwrap();
+        assert_eq!(run(&list_and_asking(&[other]).unwrap(), AUDIT_ARCH, other, [0; 6]), RET_USER_NOTIF);
         assert_eq!(REFUSED, compile::refused().unwrap());
     }
 
@@ -140,19 +147,45 @@ mod tests {
 
     #[test]
     fn calls_that_are_watched_ask_and_so_does_execve() {
-        let program = list_and_watch(&["openat".into(), "ptrace".into(), "openat".into()]).unwrap();
+        let program = list_and_watch(&["openat".into(), "ptrace".into(), "openat".into()], false).unwrap();
         let call = |name: &str| run(&program, AUDIT_ARCH, number(name).unwrap(), [0; 6]);
         for asking in ["openat", "ptrace", "execve"] {
             assert_eq!(call(asking), RET_USER_NOTIF, "{asking}");
         }
         assert_eq!(call("read"), RET_ALLOW);
         assert_eq!(call("mount"), RET_ERRNO | libc::EPERM as u32);
-        assert!(list_and_watch(&["opeat".into()]).unwrap_err().contains("opeat"));
+        assert!(list_and_watch(&["opeat".into()], false).unwrap_err().contains("opeat"));
         let list = List::built_in().unwrap();
         assert_eq!(list.refusal(number("ptrace").unwrap(), &[0; 6]), Some(libc::EPERM));
         assert_eq!(list.refusal(number("openat").unwrap(), &[0; 6]), None);
         assert_eq!(list.refusal(number("openat").unwrap(), &[0, 0, 0o101, 0o4755, 0, 0]), Some(libc::EPERM));
         assert_eq!(list.refusal(number("memfd_create").unwrap(), &[0; 6]), Some(libc::ENOSYS));
+    }
+
+    #[test]
+    fn files_that_become_code_ask() {
+        let (plain, code) = (list_and_watch(&[], false).unwrap(), list_and_watch(&[], true).unwrap());
+        let call = |program: &[Instruction], name: &str, protection: i32, flags: i32| {
+            let arguments = [0, 4096, 0xff_0000_0000 | protection as u64, flags as u64, 3, 0];
+            run(program, AUDIT_ARCH, number(name).unwrap(), arguments)
+        };
+        let (read, code_too) = (libc::PROT_READ, libc::PROT_READ | libc::PROT_EXEC);
+        let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        for (name, protection, flags, asks) in [
+            ("mmap", code_too, libc::MAP_PRIVATE, true),
+            ("mmap", code_too, libc::MAP_SHARED, true),
+            ("mmap", read, libc::MAP_PRIVATE, false),
+            ("mmap", code_too, anonymous, false),
+            ("mmap", read, anonymous, false),
+            ("mprotect", code_too, 0, true),
+            ("mprotect", read, libc::MAP_ANONYMOUS, false),
+        ] {
+            assert_eq!(call(&plain, name, protection, flags), RET_ALLOW);
+            let expected = if asks { RET_USER_NOTIF } else { RET_ALLOW };
+            assert_eq!(call(&code, name, protection, flags), expected, "{name} {protection} {flags:#x}");
+        }
+        let all = list_and_watch(&["mmap".into()], true).unwrap();
+        assert_eq!(call(&all, "mmap", read, anonymous), RET_USER_NOTIF, "each is watched, and is asked about once");
     }
 
     #[test]
@@ -169,11 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn the_exec_gate_asks_about_execve_alone() {
-        for (judge, ask) in [(ExecJudge::Supervisor, RET_USER_NOTIF), (ExecJudge::Tracer, RET_TRACE)] {
-            let gate = exec_gate(judge);
+    fn a_filter_in_front_asks_about_its_calls_alone() {
+        let calls = ["execve", "uname"].map(|name| number(name).unwrap());
+        let cases = [
+            (ExecJudge::Supervisor, RET_USER_NOTIF, &calls[..1]),
+            (ExecJudge::Supervisor, RET_USER_NOTIF, &calls[..]),
+            (ExecJudge::Tracer, RET_TRACE, &calls[..1]),
+        ];
+        for (judge, ask, asked) in cases {
+            let gate = asking(judge, asked);
             for number in (0..600).chain([X32_BIT | libc::SYS_execve as u32]) {
-                let asks = number == libc::SYS_execve as u32;
+                let asks = asked.contains(&number);
                 assert_eq!(run(&gate, AUDIT_ARCH, number, [0; 6]), if asks { ask } else { RET_ALLOW });
             }
             assert_eq!(run(&gate, 0x4000_0003, 11, [0; 6]), RET_KILL_PROCESS);

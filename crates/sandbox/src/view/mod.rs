@@ -125,6 +125,8 @@ pub struct Scaffold {
     pub guarded: Vec<Guarded>,
     /// Bytes of a private, writable `/tmp`; none where a grant names `/tmp` or nothing asked for it.
     pub private_tmp: Option<u64>,
+    /// Names can be looked up.
+    pub network: bool,
 }
 
 /// A host path that no worker may write, although a write grant covers it.

@@ -67,12 +67,15 @@ impl Builder {
         let policy = scaffold.policy.clone();
         tree.put(POLICY_COPY.into(), Node::Text { path: Bytes::from(POLICY_COPY), text: policy });
         own(&POLICY_COPY, read);
-        for (path, text) in [
+        // Whichever name server a file of the host's names instead: questions come to the supervisor.
+        let resolver = scaffold.network.then_some(("/etc/resolv.conf", "nameserver 169.254.1.1\n"));
+        let files = [
             ("/etc/passwd", "root:x:0:0::/:/bin/false\nsandbox:x:1000:1000::/home/sandbox:/bin/false\n"),
             ("/etc/group", "root:x:0:\nsandbox:x:1000:\n"),
             ("/etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
             ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-        ] {
+        ];
+        for (path, text) in files.into_iter().chain(resolver) {
             let at = PathBuf::from(path);
             // Also where all of `/etc` is denied; not where this very file is.
             if !tree.binds.contains_key(&at) && !tree.nearest(&at).is_some_and(|nearest| nearest.is_there()) {

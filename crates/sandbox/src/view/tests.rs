@@ -138,7 +138,7 @@ fn where_the_host_writes_no_link_of_the_worker_leads() {
 fn with(guarded: &[PathBuf], masked: &[PathBuf]) -> Scaffold {
     let guard = |path: &PathBuf| Guarded { path: path.clone(), why: "is run outside the sandbox" };
     let (guarded, masked) = (guarded.iter().map(guard).collect(), masked.to_vec());
-    Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded }
+    Scaffold { cwd: PathBuf::from("/"), policy: "{}".into(), private_tmp: None, masked, guarded, network: false }
 }
 
 #[test]

@@ -2,30 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-/// Of each second at most this much is spent on answers.
-const SHARE: f64 = 0.5;
-/// What can be saved up, in seconds.
-const SAVED: f64 = 0.25;
+/// What can be saved up: half a second's share.
+const SAVED: f64 = 0.5;
 
 /// A token bucket of time. A flood of calls waits for its answers, so that it costs the caller its time and not the
 /// host its processor.
 pub struct Budget {
+    share: f64,
     left: f64,
     at: Instant,
 }
 
 impl Budget {
-    pub fn new(now: Instant) -> Self {
-        Self { left: SAVED, at: now }
+    /// Of each second at most `share` is spent on answers.
+    pub fn new(share: f64, now: Instant) -> Self {
+        Self { share, left: SAVED * share, at: now }
     }
 
     /// Takes what an answer took, from `begun` to `now`. How long the next one is to be waited with.
     pub fn take(&mut self, begun: Instant, now: Instant) -> Duration {
-        let saved = now.saturating_duration_since(self.at).as_secs_f64() * SHARE;
+        let saved = now.saturating_duration_since(self.at).as_secs_f64() * self.share;
         let spent = now.saturating_duration_since(begun).as_secs_f64();
-        self.left = (self.left + saved).min(SAVED) - spent;
+        self.left = (self.left + saved).min(SAVED * self.share) - spent;
         self.at = now;
-        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / SHARE) }
+        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / self.share) }
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
     fn a_burst_is_free_and_a_flood_gets_its_share() {
         const ANSWER: Duration = Duration::from_micros(100);
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let mut budget = Budget::new(0.5, start);
         assert!(budget.take(start, start + ANSWER).is_zero());
         let (mut now, mut answers) = (start + ANSWER, 1);
         while now.duration_since(start) < Duration::from_secs(10) {

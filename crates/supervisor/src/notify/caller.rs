@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
@@ -26,8 +27,17 @@ impl Caller {
     }
 
     /// Opened for writing: a process that takes its number later is not the one that is written to.
-    pub fn open_memory(&self) -> Option<File> {
-        (self.tid != 0).then(|| File::options().write(true).open(format!("/proc/{}/mem", self.tid)).ok()).flatten()
+    pub fn open_memory(&self) -> io::Result<File> {
+        if self.tid == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        File::options().read(true).write(true).open(format!("/proc/{}/mem", self.tid))
+    }
+
+    /// The file that is mapped at this address, by the name that the process has for it.
+    pub fn mapped_file(&self, address: u64) -> Option<PathBuf> {
+        let maps = BufReader::new(File::open(format!("/proc/{}/maps", self.tid)).ok()?);
+        maps.split(b'\n').map_while(Result::ok).find_map(|line| mapped_by(&line, address))
     }
 
     /// The C string there, without its end.
@@ -71,6 +81,15 @@ impl Caller {
         self.path(Some(fd), b"")
     }
 
+    /// Where a message goes, by its `struct msghdr` at this address: address and length. `None` without one.
+    pub fn destination(&self, message: u64) -> Option<(u64, u64)> {
+        let mut header = [0; 12];
+        self.memory.as_ref()?.read_exact_at(&mut header, message).ok()?;
+        let (name, length) = header.split_at(8);
+        let name = u64::from_ne_bytes(name.try_into().ok()?);
+        (name != 0).then_some((name, u32::from_ne_bytes(length.try_into().ok()?).into()))
+    }
+
     /// A socket address as text.
     pub fn address(&self, address: u64, length: u64) -> Option<String> {
         self.address_bytes(address, length).and_then(|bytes| address_text(&bytes))
@@ -99,6 +118,17 @@ fn ip_address(bytes: &[u8]) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, u16::from_be_bytes(*bytes.get(2..)?.first_chunk::<2>()?)))
+}
+
+/// The file of a line of proc_pid_maps(5) whose range holds this address.
+fn mapped_by(line: &[u8], address: u64) -> Option<PathBuf> {
+    let number = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
+    let mut words = line.splitn(6, |byte| *byte == b' ');
+    let mut range = words.next()?.splitn(2, |byte| *byte == b'-');
+    let (start, end) = (number(range.next()?)?, number(range.next()?)?);
+    let name = words.nth(4)?.trim_ascii_start();
+    let is_file = name.starts_with(b"/") && (start..end).contains(&address);
+    is_file.then(|| OsString::from_vec(name.to_vec()).into())
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, or the family's number.
@@ -149,6 +179,34 @@ mod tests {
         assert_eq!(own().path(Some(fd), b"bin"), Some("/usr/bin".into()));
         assert_eq!(own().descriptor(fd), Some("/usr".into()));
         assert_eq!(own().path(Some(999_999), b"x"), None);
+    }
+
+    #[test]
+    fn the_file_behind_an_address() {
+        let line = b"7f00aa000000-7f00aa002000 r-xp 00001000 fe:00 4242                       /usr/lib/lib x.so";
+        assert_eq!(mapped_by(line, 0x7f00_aa00_1fff), Some("/usr/lib/lib x.so".into()));
+        assert_eq!(mapped_by(line, 0x7f00_aa00_2000), None, "behind it");
+        assert_eq!(mapped_by(b"7f00aa000000-7f00aa002000 rw-p 00000000 00:00 0 ", 0x7f00_aa00_0000), None);
+        assert_eq!(mapped_by(b"7f00aa000000-7f00aa002000 rw-p 00000000 00:00 0    [stack]", 0x7f00_aa00_0000), None);
+        assert_eq!(mapped_by(b"", 0), None);
+        let function: fn() = the_file_behind_an_address;
+        let code = function as usize as u64;
+        assert_eq!(own().mapped_file(code), Some(std::env::current_exe().unwrap()));
+    }
+
+    #[test]
+    fn messages_with_and_without_a_destination() {
+        let inet = [2, 0, 0, 53, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0_u8];
+        let message = |name: u64, length: u32| {
+            let mut header = name.to_ne_bytes().to_vec();
+            header.extend(length.to_ne_bytes());
+            header
+        };
+        let sent = message(inet.as_ptr() as u64, 16);
+        let (address, length) = own().destination(sent.as_ptr() as u64).unwrap();
+        assert_eq!(own().address(address, length).as_deref(), Some("127.0.0.1:53"));
+        assert_eq!(own().destination(message(0, 0).as_ptr() as u64), None);
+        assert_eq!(own().destination(0), None);
     }
 
     #[test]

@@ -59,8 +59,14 @@ enum About {
     Program(Place),
     /// Memory, which may show a file as code.
     Mapping,
+    /// Memory that may become code, and show a file.
+    Protecting,
     /// A socket address, by the arguments of address and length.
     Address(usize, usize),
+    /// Where a message goes, by the arguments of address, length and flags.
+    Sending(usize, usize, usize),
+    /// Where a message goes, by the arguments of its header and of flags.
+    Message(usize, usize),
 }
 
 /// The arguments that name a file: of a directory, if there is one, and of a path.
@@ -80,8 +86,8 @@ pub enum Access {
     Program(PathBuf),
     /// To load a library.
     Library(PathBuf),
-    /// To connect.
-    Address(String),
+    /// To connect, or to send there.
+    Address(String, Proto),
 }
 
 impl Access {
@@ -94,7 +100,7 @@ impl Access {
             Self::File(path, _) | Self::Look(path) | Self::Program(path) | Self::Library(path) => {
                 path.symlink_metadata().is_ok()
             }
-            Self::Address(_) => true,
+            Self::Address(..) => true,
         }
     }
 
@@ -107,9 +113,9 @@ impl Access {
             Self::Look(path) => Query::read(&text(path)),
             Self::Program(path) => Query::run(&text(path)),
             Self::Library(path) => Query::ffi(&text(path)),
-            Self::Address(address) => {
+            Self::Address(address, proto) => {
                 let address: std::net::SocketAddr = address.parse().ok()?;
-                Query::net(&address.ip().to_string(), Some(address.port()), Proto::Tcp)
+                Query::net(&address.ip().to_string(), Some(address.port()), *proto)
             }
         }
         .ok()
@@ -159,11 +165,28 @@ pub fn target(name: &str, call: &Notification, caller: &Caller) -> Target {
             caller.descriptor(argument(4)).map(|path| vec![Access::Library(path)])
         }
         Some(About::Address(address, length)) => {
-            caller.address(argument(address), argument(length)).map(|text| vec![Access::Address(text)])
+            caller.address(argument(address), argument(length)).map(|text| vec![Access::Address(text, Proto::Tcp)])
         }
-        Some(About::Mapping) | None => {
-            let arguments: Vec<String> = call.arguments.iter().map(|argument| format!("{argument:#x}")).collect();
-            return Target { name: arguments.join(", ").into(), accesses: Vec::new() };
+        // What belongs to a connection names nobody.
+        Some(About::Sending(address, length, flags)) if argument(address) != 0 => {
+            let proto = sent_by(argument(flags));
+            caller.address(argument(address), argument(length)).map(|text| vec![Access::Address(text, proto)])
+        }
+        Some(About::Message(message, flags)) => {
+            let Some((address, length)) = caller.destination(argument(message)) else {
+                return Target { name: plain_arguments(call), accesses: Vec::new() };
+            };
+            caller.address(address, length).map(|text| vec![Access::Address(text, sent_by(argument(flags)))])
+        }
+        Some(About::Protecting) if argument(2) as i32 & libc::PROT_EXEC != 0 => {
+            // Of memory that shows no file nothing is to be told.
+            let Some(path) = caller.mapped_file(argument(0)) else {
+                return Target { name: plain_arguments(call), accesses: Vec::new() };
+            };
+            Some(vec![Access::Library(path)])
+        }
+        Some(About::Mapping | About::Protecting | About::Sending(..)) | None => {
+            return Target { name: plain_arguments(call), accesses: Vec::new() };
         }
     };
     let accesses = accesses.unwrap_or_default();
@@ -175,10 +198,30 @@ pub fn target(name: &str, call: &Notification, caller: &Caller) -> Target {
             | Access::Program(path)
             | Access::Library(path),
         ) => path.clone().into_os_string(),
-        Some(Access::Address(text)) => text.into(),
+        Some(Access::Address(text, _)) => text.into(),
         None => "?".into(),
     };
     Target { name, accesses }
+}
+
+fn plain_arguments(call: &Notification) -> OsString {
+    let arguments: Vec<String> = call.arguments.iter().map(|argument| format!("{argument:#x}")).collect();
+    arguments.join(", ").into()
+}
+
+/// A message with an address is a datagram; or the first of a TCP connection, which it opens (tcp(7), TCP Fast Open).
+fn sent_by(flags: u64) -> Proto {
+    if flags as i32 & libc::MSG_FASTOPEN != 0 { Proto::Tcp } else { Proto::Udp }
+}
+
+/// By which names of `sys` rules a policy speaks of what a call tells of the host.
+pub fn told_of_system(call: &str) -> &'static [&'static str] {
+    match call {
+        "uname" => &["hostname", "osRelease"],
+        "sysinfo" => &["osUptime", "loadavg", "systemMemoryInfo"],
+        "sched_getaffinity" => &["cpus"],
+        _ => &[],
+    }
 }
 
 fn opened(path: PathBuf, flags: i32) -> Vec<Access> {
@@ -212,6 +255,7 @@ fn about(name: &str) -> Option<About> {
         "newfstatat" | "statx" | "faccessat" | "faccessat2" | "readlinkat" => About::Look(at),
         "getdents" | "getdents64" => About::Listing,
         "mmap" => About::Mapping,
+        "mprotect" => About::Protecting,
         "truncate" | "chmod" | "chown" | "lchown" | "utime" | "utimes" | "setxattr" | "lsetxattr" => {
             About::File(first, WriteFile)
         }
@@ -232,7 +276,8 @@ fn about(name: &str) -> Option<About> {
         "execve" => About::Program(first),
         "execveat" => About::Program(at),
         "connect" | "bind" => About::Address(1, 2),
-        "sendto" => About::Address(4, 5),
+        "sendto" => About::Sending(4, 5, 3),
+        "sendmsg" => About::Message(1, 2),
         _ => return None,
     })
 }
@@ -292,7 +337,39 @@ mod tests {
         assert_eq!(removed(0), Access::File("/nowhere/x".into(), RemoveFile));
         assert_eq!(removed(libc::AT_REMOVEDIR), Access::File("/nowhere/x".into(), RemoveDir));
         assert!(!Access::Create("/nowhere/x".into()).may_succeed());
-        assert!(Access::Create("/tmp/x".into()).may_succeed() && Access::Address("127.0.0.1:1".into()).may_succeed());
+        assert!(
+            Access::Create("/tmp/x".into()).may_succeed()
+                && Access::Address("127.0.0.1:1".into(), Proto::Tcp).may_succeed()
+        );
+    }
+
+    #[test]
+    fn datagrams_are_udp_and_the_first_of_a_connection_tcp() {
+        let inet = [2, 0, 0, 53, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0_u8];
+        let address = inet.as_ptr() as u64;
+        let mut header = address.to_ne_bytes().to_vec();
+        header.extend([16, 0, 0, 0, 0, 0, 0, 0]);
+        let (header, fast, own) = (header.as_ptr() as u64, libc::MSG_FASTOPEN as u64, Caller::new(std::process::id()));
+        let asked = |name: &str, arguments: [u64; 6]| target(name, &call(arguments), &own).accesses.pop();
+        let to = |proto| Some(Access::Address("10.0.0.1:53".into(), proto));
+        assert_eq!(asked("sendto", [3, 0, 0, 0, address, 16]), to(Proto::Udp));
+        assert_eq!(asked("sendto", [3, 0, 0, fast, address, 16]), to(Proto::Tcp));
+        assert_eq!(asked("sendmsg", [3, header, 0, 0, 0, 0]), to(Proto::Udp));
+        assert_eq!(asked("sendmsg", [3, header, fast, 0, 0, 0]), to(Proto::Tcp));
+        assert_eq!(asked("connect", [3, address, 16, 0, 0, 0]), to(Proto::Tcp));
+        assert_eq!(asked("sendto", [3, 0, 0, 0, 0, 0]), None, "on a connection");
+        assert_eq!(asked("sendmsg", [3, 0, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn files_that_become_code() {
+        let function: fn() = files_that_become_code;
+        let code = function as usize as u64;
+        let own = Caller::new(std::process::id());
+        let asked = |protection: i32| target("mprotect", &call([code, 1, protection as u64, 0, 0, 0]), &own).accesses;
+        let this = std::env::current_exe().unwrap();
+        assert_eq!(asked(libc::PROT_READ | libc::PROT_EXEC), [Access::Library(this)]);
+        assert_eq!(asked(libc::PROT_READ), []);
     }
 
     #[test]

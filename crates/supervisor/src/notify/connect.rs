@@ -6,26 +6,51 @@
 //! goes.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
+use buntime_network::{Network, Verdict};
 use buntime_policy::Proto;
-use buntime_sandbox::sys::{self, Notification};
+use buntime_sandbox::sys::{self, Notification, Reply};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 
 use super::caller::Caller;
 use crate::process;
 
-/// A `connect()` to another host.
+/// A `connect()` by IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connect {
-    pub to: SocketAddr,
-    pub proto: Proto,
-    pub blocking: bool,
+struct Connect {
+    to: SocketAddr,
+    proto: Proto,
+    blocking: bool,
+}
+
+/// Whether that is the call.
+pub fn is_asked(call: &Notification) -> bool {
+    i64::from(call.number) == libc::SYS_connect
+}
+
+/// Leaves the answer to the network, which may have to wait for the peer. The kernel has it where the network has no
+/// word on it.
+pub fn answer(network: Option<&Network>, listener: &Arc<OwnedFd>, call: &Notification) -> Option<Reply> {
+    let (Some(network), Some(connect)) = (network, asked(call, &Caller::new(call.pid))) else {
+        return Some(Reply::Continue);
+    };
+    let (listener, id) = (listener.clone(), call.id);
+    network.judge(connect.to, connect.proto, connect.blocking, move |verdict| {
+        let reply = match verdict {
+            Verdict::Continue => Reply::Continue,
+            Verdict::Errno(errno) => Reply::Errno(errno),
+        };
+        // The caller may be gone meanwhile, and with it whoever would hear of an error.
+        let _ = sys::answer_notification(listener.as_fd(), id, reply);
+    });
+    None
 }
 
 /// What the call asks for; none where the network has no word on it, as of unix sockets, or where it cannot be read.
-pub fn asked(call: &Notification, caller: &Caller) -> Option<Connect> {
+fn asked(call: &Notification, caller: &Caller) -> Option<Connect> {
     let to = caller.socket_address(call.arguments[1], call.arguments[2])?;
     let (kind, blocking) = socket(call)?;
     let proto = match kind {

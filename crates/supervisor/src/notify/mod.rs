@@ -1,5 +1,6 @@
-//! A watched sandbox: a thread that is asked about the calls that an audit names or that `warn` rules are about, writes
-//! them down, and lets the kernel carry them out.
+//! The holder of a sandbox's listener: a thread that is asked about system calls. Those that tell of the host it answers
+//! itself, where the policy hides the host ([`hidden`]). Those that an audit names or that `warn` rules are about it
+//! writes down, and lets the kernel carry them out ([`watch`]).
 //!
 //! It decides nothing by what it reads of a caller, which other threads can change after the look: the kernel's own
 //! walls stand behind every call that goes on. What it refuses it refuses by the call's number and registers alone, as
@@ -11,45 +12,38 @@ mod budget;
 mod caller;
 mod calls;
 mod connect;
+mod hidden;
 mod needs;
 mod record;
 mod system;
+mod watch;
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use buntime_network::{Network, Verdict};
-use buntime_policy::{Action, Decision, PermissionKind, PolicyStack, Target};
-use buntime_sandbox::message::WORKER_PID;
+use buntime_network::Network;
+use buntime_policy::{Action, Decision, PolicyStack, Target};
 use buntime_sandbox::plan::ExecGate;
-use buntime_sandbox::seccomp::{self, List};
+use buntime_sandbox::seccomp;
 use buntime_sandbox::sys::{self, Notification, Reply};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::budget::Budget;
-use self::caller::Caller;
-use self::calls::Access;
-use self::connect::Connect;
+pub use self::hidden::Hiding;
 use self::record::{Denied, Records};
 pub use self::system::System;
-use crate::event::{AuditEvent, Event};
+use self::watch::Watch;
+use crate::event::Event;
 use crate::inbound::Inbound;
-use crate::learn::{self, Given, Need, Needs};
-use crate::process;
+use crate::learn::{self, Given, Needs};
 
 /// Between two times that the reader is woken for records.
 const PERIOD: Duration = Duration::from_millis(100);
-
-/// Most different things that `warn` rules tell of. Others are let through untold.
-const MAX_WARNINGS: usize = 1000;
-/// Where programs look for things of the system on their own account: that these are not there is no news.
-const SYSTEM: [&str; 11] = ["/etc", "/usr", "/proc", "/sys", "/run", "/var", "/lib", "/lib64", "/bin", "/sbin", "/dev"];
+/// Of the thread: it reads a path, asks the policy, and writes a record.
+const STACK: usize = 512 << 10;
 
 /// What a policy wants to be seen.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +54,18 @@ pub struct Wanted {
     warn_files: bool,
     /// There are `warn` rules about programs.
     warn_programs: bool,
+    /// There are `warn` rules about libraries.
+    warn_libraries: bool,
+    /// Calls that show what `warn` rules about the system are about.
+    warn_system: Vec<&'static str>,
     /// Nothing is denied: what the policy would deny is told.
     monitor: bool,
     /// What is needed is kept, for a policy to be made of it.
     learn: bool,
-    /// What is told about the system, where rules say what.
+    /// What is told about the system, where not all may be seen.
     system: Option<System>,
+    /// A rule denies something of it.
+    must_hide: bool,
     /// There is a network, whose policy answers for each `connect`.
     pub connects: bool,
 }
@@ -81,14 +81,17 @@ impl Wanted {
             audit: if settings.enabled || audit { settings.events } else { Vec::new() },
             warn_files: warned(|target| matches!(target, Target::Fs { .. })),
             warn_programs: warned(|target| matches!(target, Target::Exec { .. })),
+            warn_libraries: warned(|target| matches!(target, Target::Ffi(_))),
+            warn_system: System::warned_calls(stack),
             system: System::by(stack, hostname),
+            must_hide: System::is_denied_by_rule(stack),
             ..Self::default()
         }
     }
 
     /// Everything that a policy has a word on, whatever this one says.
     pub fn monitoring(stack: &PolicyStack) -> Self {
-        let mut wanted = Self { system: None, ..Self::by(stack, true, "") };
+        let mut wanted = Self { system: None, must_hide: false, ..Self::by(stack, true, "") };
         for name in calls::FILE_CALLS.iter().copied().chain(["execve", "connect"]) {
             // Calls that this architecture lacks are nobody's to make.
             if seccomp::number(name).is_ok() && !wanted.audit.iter().any(|known| known == name) {
@@ -108,8 +111,37 @@ impl Wanted {
         !self.audit.is_empty()
     }
 
-    /// The calls that the listener is to be asked about.
+    /// Whether anything is to be seen.
+    fn watches(&self) -> bool {
+        self.records() || self.watches_code() || self.warn_files || self.warn_programs || !self.warn_system.is_empty()
+    }
+
+    /// Whether files that become code are to be seen.
+    pub fn watches_code(&self) -> bool {
+        self.warn_libraries || self.monitor || self.learn
+    }
+
+    /// What the listener is for, where nothing is to be seen, and the host is to be hidden or there is a network.
+    pub fn hiding(&self, exec: ExecGate) -> Option<Hiding> {
+        let is_wanted = (self.system.is_some() || self.connects) && !self.watches();
+        is_wanted.then(|| Hiding { system: self.system.clone(), network: None, exec })
+    }
+
+    /// The calls whose answers about the host are made up.
+    pub fn hidden_calls(&self) -> Vec<&'static str> {
+        self.system.as_ref().map(System::calls).unwrap_or_default()
+    }
+
+    /// Whether there is to be no sandbox where the host cannot be hidden.
+    pub fn must_hide(&self) -> bool {
+        self.must_hide
+    }
+
+    /// The calls that the listener is to be asked about, where something is to be seen.
     pub fn calls(&self) -> Vec<String> {
+        if !self.watches() {
+            return Vec::new();
+        }
         let mut calls = self.audit.clone();
         let mut add = |name: &str| {
             // Calls that this architecture lacks are nobody's to make.
@@ -121,7 +153,7 @@ impl Wanted {
             calls::FILE_CALLS.iter().for_each(|name| add(name));
         }
         if self.learn {
-            calls::LOOKS.iter().chain(&["mmap"]).for_each(|name| add(name));
+            calls::LOOKS.iter().for_each(|name| add(name));
         }
         if self.warn_programs || self.learn {
             add("execve");
@@ -129,6 +161,7 @@ impl Wanted {
         if self.connects {
             add("connect");
         }
+        self.warn_system.iter().copied().for_each(&mut add);
         self.system.iter().flat_map(System::calls).for_each(&mut add);
         calls
     }
@@ -169,6 +202,8 @@ struct State {
     worker: Option<i32>,
     failed: Option<String>,
     needs: Needs,
+    /// Whether answers can be written into the sandbox's memory; unknown before the worker is ready.
+    writable: Option<bool>,
 }
 
 impl Shared {
@@ -190,15 +225,39 @@ impl Watcher {
         let watch = Watch::new(job, network)?;
         let listener = Arc::new(listener);
         let records = Records::new(watch.audited.values().copied());
-        let state = State { records, worker: None, failed: None, needs: Needs::default() };
+        let given = job.wanted.learn.then(|| (job.runtime.clone(), job.entry.clone()));
+        Self::spawn(listener, watch, records, given)
+    }
+
+    /// The same for one that only hides the host and answers for `connect`, when the worker's own `execve` has passed.
+    pub fn hide(listener: OwnedFd, hiding: Hiding) -> Result<Self, String> {
+        Self::spawn(Arc::new(listener), hiding, Records::default(), None)
+    }
+
+    fn spawn(
+        listener: Arc<OwnedFd>,
+        answers: impl Answers,
+        records: Records,
+        given: Option<(Vec<PathBuf>, Option<PathBuf>)>,
+    ) -> Result<Self, String> {
+        let state = State { records, worker: None, failed: None, needs: Needs::default(), writable: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), news: tokio::sync::Notify::new() });
         let theirs = shared.clone();
         std::thread::Builder::new()
             .name("buntime-notify".into())
-            .spawn(move || serve(&listener, watch, &theirs))
+            .stack_size(STACK)
+            .spawn(move || serve(&listener, answers, &theirs))
             .map_err(|error| format!("thread buntime-notify: {error}"))?;
-        let given = job.wanted.learn.then(|| (job.runtime.clone(), job.entry.clone()));
         Ok(Self { shared, given })
+    }
+
+    /// Finds out, before any code of the user's runs, whether answers can be written into the worker's memory. Where
+    /// not, the kernel answers from now on.
+    pub fn try_memory(&self, worker: Option<i32>) -> io::Result<bool> {
+        // Of a worker that is not known nothing is to be shown.
+        let writable = worker.map_or(Ok(true), hidden::can_write)?;
+        self.shared.lock().writable = Some(writable);
+        Ok(writable)
     }
 
     /// Until there is something to take.
@@ -246,9 +305,18 @@ impl Drop for TellPanic<'_> {
     }
 }
 
-fn serve(listener: &Arc<OwnedFd>, mut watch: Watch, shared: &Shared) {
+/// Who answers what a listener is asked.
+trait Answers: Send + 'static {
+    /// Of each second at most this much is spent on answers.
+    const SHARE: f64;
+
+    /// None where the answer comes later, from elsewhere.
+    fn answer(&mut self, listener: &Arc<OwnedFd>, asked: &Notification, shared: &Shared) -> Option<Reply>;
+}
+
+fn serve<A: Answers>(listener: &Arc<OwnedFd>, mut answers: A, shared: &Shared) {
     let _told = TellPanic(shared);
-    let mut budget = Budget::new(Instant::now());
+    let mut budget = Budget::new(A::SHARE, Instant::now());
     let mut told = Instant::now();
     loop {
         let since = told.elapsed();
@@ -270,13 +338,9 @@ fn serve(listener: &Arc<OwnedFd>, mut watch: Watch, shared: &Shared) {
         let answered = sys::receive_notification(listener.as_fd()).and_then(|asked| match asked {
             Some(asked) => {
                 let begun = Instant::now();
-                let reply = watch.answer(listener, &asked, shared);
-                let done = match watch.connect(&asked).filter(|_| reply == Reply::Continue) {
-                    Some((network, connect)) => {
-                        answer_by_peer(network, connect, listener.clone(), asked.id);
-                        Ok(())
-                    }
-                    None => sys::answer_notification(listener.as_fd(), asked.id, reply),
+                let done = match answers.answer(listener, &asked, shared) {
+                    Some(reply) => sys::answer_notification(listener.as_fd(), asked.id, reply),
+                    None => Ok(()),
                 };
                 std::thread::sleep(budget.take(begun, Instant::now()));
                 done
@@ -289,229 +353,11 @@ fn serve(listener: &Arc<OwnedFd>, mut watch: Watch, shared: &Shared) {
     }
 }
 
-/// Leaves the answer to the network, which may have to wait for the peer.
-fn answer_by_peer(network: &Network, connect: Connect, listener: Arc<OwnedFd>, id: u64) {
-    let Connect { to, proto, blocking } = connect;
-    network.judge(to, proto, blocking, move |verdict| {
-        let reply = match verdict {
-            Verdict::Continue => Reply::Continue,
-            Verdict::Errno(errno) => Reply::Errno(errno),
-        };
-        // The caller may be gone meanwhile, and with it whoever would hear of an error.
-        let _ = sys::answer_notification(listener.as_fd(), id, reply);
-    });
-}
-
 impl Job {
     /// Calls that are recorded, by name.
     pub fn audit(&self) -> &[String] {
         &self.wanted.audit
     }
-}
-
-/// What the thread knows.
-struct Watch {
-    job: Job,
-    list: List,
-    /// Names of the recorded calls.
-    audited: HashMap<u32, &'static str>,
-    denied: Vec<u32>,
-    /// The worker's process, once its own `execve` has been let through.
-    worker: Option<i32>,
-    /// What has been told by warnings.
-    warned: HashSet<(PermissionKind, OsString)>,
-    network: Option<Arc<Network>>,
-}
-
-impl Watch {
-    fn new(job: &Job, network: Option<Arc<Network>>) -> Result<Self, String> {
-        let named = |name: &String| {
-            let number = seccomp::number(name)?;
-            Ok::<_, String>((number, seccomp::name(number).ok_or_else(|| format!("no such system call: {name:?}"))?))
-        };
-        Ok(Self {
-            list: List::built_in()?,
-            audited: job.wanted.audit.iter().map(named).collect::<Result<_, _>>()?,
-            denied: job.deny.iter().map(|name| seccomp::number(name)).collect::<Result<_, _>>()?,
-            job: job.clone(),
-            worker: None,
-            warned: HashSet::new(),
-            network,
-        })
-    }
-
-    /// A call that the network has the answer to.
-    fn connect(&self, asked: &Notification) -> Option<(&Network, Connect)> {
-        let network = self.network.as_deref().filter(|_| self.worker.is_some())?;
-        let connects = asked.number as u32 == libc::SYS_connect as u32;
-        let connect = connects.then(|| connect::asked(asked, &Caller::new(asked.pid))).flatten()?;
-        Some((network, connect))
-    }
-
-    fn answer(&mut self, listener: &OwnedFd, asked: &Notification, shared: &Shared) -> Reply {
-        let number = asked.number as u32;
-        if self.worker.is_none() {
-            // What leads up to the worker's own `execve` is the helper's doing.
-            if number != libc::SYS_execve as u32 {
-                return Reply::Continue;
-            }
-            let pid = i32::try_from(asked.pid).ok().filter(|_| process::innermost_pid(asked.pid) == Some(WORKER_PID));
-            if pid.is_none() {
-                return Reply::Errno(libc::EPERM);
-            }
-            self.worker = pid;
-            shared.lock().worker = pid;
-            shared.news.notify_one();
-            return Reply::Continue;
-        }
-        let refusal = self.refusal(number, &asked.arguments);
-        if let Some(name) = seccomp::name(number) {
-            self.see(name, listener, asked, refusal.as_ref(), shared);
-        }
-        match refusal {
-            Some((errno, _)) => Reply::Errno(errno),
-            None => self.tell_of_system(listener, asked).unwrap_or(Reply::Continue),
-        }
-    }
-
-    /// The answer to a call about the system that is not the kernel's to answer.
-    fn tell_of_system(&self, listener: &OwnedFd, asked: &Notification) -> Option<Reply> {
-        let name = seccomp::name(asked.number as u32)?;
-        let answer = match self.job.wanted.system.as_ref()?.answer(name, &asked.arguments)? {
-            Ok(answer) => answer,
-            Err(errno) => return Some(Reply::Errno(errno)),
-        };
-        let memory = Caller::new(asked.pid).open_memory();
-        // Its memory stays its own from here on, whoever gets its number.
-        let is_its_own = sys::still_waits(listener.as_fd(), asked.id);
-        let written = memory
-            .filter(|_| is_its_own)
-            .is_some_and(|memory| memory.write_all_at(&answer.bytes, asked.arguments[answer.argument]).is_ok());
-        Some(if written { Reply::Value(answer.value) } else { Reply::Errno(libc::EFAULT) })
-    }
-
-    /// Writes down what is asked for.
-    fn see(
-        &mut self,
-        name: &'static str,
-        listener: &OwnedFd,
-        asked: &Notification,
-        refusal: Refusal<'_>,
-        shared: &Shared,
-    ) {
-        let target = calls::target(name, asked, &Caller::new(asked.pid));
-        let pid = i32::try_from(asked.pid).unwrap_or(0);
-        let decided = |access: &Access| {
-            let query = access.query()?;
-            Some((query.kind(), self.job.stack.decide(&query)))
-        };
-        let Wanted { monitor, learn, .. } = self.job.wanted;
-        let decisions: Vec<(PermissionKind, Decision)> = target.accesses.iter().filter_map(decided).collect();
-        // Of a monitored worker: what would be denied to it, and not what fails anyway.
-        let would_work: Vec<bool> = if monitor {
-            target.accesses.iter().filter(|access| access.query().is_some()).map(Access::may_succeed).collect()
-        } else {
-            Vec::new()
-        };
-        let needs = if learn { needs::of(&target.accesses) } else { Vec::new() };
-        // The worker's own denials are told by its hooks, in Python's words.
-        let is_news = |decision: &Decision| !decision.allowed && self.is_news(&target.name, decision);
-        let is_told = !monitor && !learn && decisions.iter().any(|(_, decision)| is_news(decision));
-        let is_told = is_told && process::group_of(pid) != self.worker;
-        // Of a caller that is gone meanwhile nothing is known: what was read may be another's.
-        if !sys::still_waits(listener.as_fd(), asked.id) {
-            return;
-        }
-        let mut state = shared.lock();
-        // What came before the script was the interpreter's own start.
-        if self.job.entry.as_deref().is_some_and(|entry| needs.contains(&(Need::Read, entry.to_owned()))) {
-            self.job.entry = None;
-            state.needs = Needs::default();
-        }
-        needs.into_iter().for_each(|(need, what)| state.needs.add(need, what));
-        let is_runtime = is_within(&target.name, &self.job.runtime);
-        for (index, (kind, decision)) in decisions.iter().enumerate() {
-            let would_work = would_work.get(index).is_some_and(|would| *would);
-            let is_let_through = refusal.is_none() && !is_runtime;
-            let text = match decision.action {
-                Action::Warn if is_let_through => let_through,
-                Action::Deny if is_let_through && would_work => would_be_denied,
-                _ => continue,
-            };
-            let thing = (*kind, target.name.clone());
-            if self.warned.len() < MAX_WARNINGS && self.warned.insert(thing) {
-                state.records.warn(text(kind.as_str(), &target.name.to_string_lossy(), decision));
-            }
-        }
-        for (kind, _) in decisions.iter().filter(|(_, decision)| is_told && !decision.allowed) {
-            let target = target.name.as_bytes().to_vec();
-            state.records.deny(Denied { permission: *kind, operation: name, target, pid });
-        }
-        if self.audited.contains_key(&(asked.number as u32)) {
-            state.records.add(self.record(name, target, decisions, pid, refusal));
-        }
-    }
-
-    /// Whether a denial is worth a word: a rule's always, the default's where nothing of the system was looked for.
-    fn is_news(&self, path: &OsStr, decision: &Decision) -> bool {
-        let system = SYSTEM.iter().any(|place| Path::new(path).starts_with(place));
-        !is_within(path, &self.job.shown) && (decision.rule.is_some() || !system)
-    }
-
-    /// With which errno the call is refused, and by what.
-    fn refusal(&self, number: u32, arguments: &[u64; 6]) -> Option<(i32, &'static str)> {
-        if self.denied.contains(&number) {
-            return Some((libc::EPERM, "antiEscape.denySyscalls"));
-        }
-        if let Some(errno) = self.list.refusal(number, arguments) {
-            return Some((errno, "the list of system calls"));
-        }
-        let gate = number == libc::SYS_execve as u32 && self.job.exec == ExecGate::WorkerOnly;
-        (self.worker.is_some() && gate).then_some((libc::EPERM, "the exec gate"))
-    }
-
-    fn record(
-        &self,
-        syscall: &'static str,
-        target: calls::Target,
-        decisions: Vec<(PermissionKind, Decision)>,
-        pid: i32,
-        refusal: Refusal<'_>,
-    ) -> AuditEvent {
-        // The strictest answer of those that the call needs.
-        let decision = decisions
-            .into_iter()
-            .map(|(_, decision)| decision)
-            .reduce(|first, second| if second.action > first.action { second } else { first });
-        let (action, rule, source) = match (decision, refusal) {
-            // A call that was refused was not allowed, whatever a rule says of its file.
-            (Some(decision), _) if if refusal.is_some() { !decision.allowed } else { decision.rule.is_some() } => {
-                (decision.action, decision.rule, decision.source)
-            }
-            (_, Some((_, source))) => (Action::Deny, None, (*source).to_owned()),
-            (Some(_), None)
-                if is_within(&target.name, &self.job.runtime) || is_within(&target.name, &self.job.shown) =>
-            {
-                (Action::Allow, None, "runtime".to_owned())
-            }
-            (Some(decision), None) => (decision.action, None, decision.source),
-            (None, None) => (Action::Allow, None, "default".to_owned()),
-        };
-        let (target, raw) = match target.name.to_str() {
-            Some(text) => (text.to_owned(), None),
-            None => (target.name.to_string_lossy().into_owned(), Some(hex(&target.name))),
-        };
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        AuditEvent { time, syscall, target, pid, action, rule, source, raw }
-    }
-}
-
-/// By which errno a call is refused, and by what.
-type Refusal<'a> = Option<&'a (i32, &'static str)>;
-
-/// Whether a path is one of these or lies below one.
-fn is_within(path: &OsStr, places: &[PathBuf]) -> bool {
-    places.iter().any(|place| Path::new(path).starts_with(place))
 }
 
 /// What a `warn` rule has let through, in words.
@@ -526,8 +372,4 @@ pub fn would_be_denied(kind: &str, target: &str, decision: &Decision) -> String 
         Some(rule) => format!("{kind} {target}: would be denied by {rule} ({})", decision.source),
         None => format!("{kind} {target}: would be denied by default"),
     }
-}
-
-fn hex(name: &OsStr) -> String {
-    name.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

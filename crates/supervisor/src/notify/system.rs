@@ -3,8 +3,10 @@
 //! Answered are the system calls. What a processor tells by itself (`cpuid`, the clocks, one of which counts from the
 //! host's start) no filter can change.
 
-use buntime_policy::{PolicyStack, Query, Target};
+use buntime_policy::{Action, PolicyStack, Query};
 use buntime_sandbox::sys::{self, SystemInfo};
+
+use super::calls::told_of_system;
 
 /// What every sandbox says of its kernel. A release that programs know how to deal with, and nobody's.
 const RELEASE: &str = "6.1.0";
@@ -33,27 +35,37 @@ pub struct Answer {
 }
 
 impl System {
-    /// `None` where no rule says anything about the system: then all calls are the kernel's to answer.
+    /// `None` where all may be seen: then all calls are the kernel's to answer.
     pub fn by(stack: &PolicyStack, hostname: &str) -> Option<Self> {
-        if !stack.all_rules().any(|(_, rule)| matches!(rule.target, Target::Sys(_))) {
-            return None;
-        }
         let allowed = |name| Query::sys(name).is_ok_and(|query| stack.decide(&query).allowed);
-        Some(Self {
+        let system = Self {
             release: allowed("osRelease"),
             uptime: allowed("osUptime"),
             load: allowed("loadavg"),
             memory: allowed("systemMemoryInfo"),
             processors: allowed("cpus"),
             hostname: hostname.to_owned(),
+        };
+        Some(system).filter(|system| !system.calls().is_empty())
+    }
+
+    /// Whether a rule, and not the default alone, denies something that only a listener can hide.
+    pub fn is_denied_by_rule(stack: &PolicyStack) -> bool {
+        Self::MADE_UP.iter().filter_map(|name| Query::sys(name).ok()).any(|query| {
+            let decision = stack.decide(&query);
+            !decision.allowed && decision.rule.is_some()
         })
     }
 
-    /// Whether the kernel answers truly what this name is about, as no rule says anything about the system.
-    pub fn is_told_by_kernel(stack: &PolicyStack, name: &str) -> bool {
-        let made_up = ["os", "osRelease", "osUptime", "loadavg", "systemMemoryInfo", "cpus"];
-        made_up.contains(&name) && Self::by(stack, "").is_none()
+    /// The calls that show what `warn` rules are about.
+    pub fn warned_calls(stack: &PolicyStack) -> Vec<&'static str> {
+        let is_warned = |name: &&str| Query::sys(name).is_ok_and(|query| stack.decide(&query).action == Action::Warn);
+        let calls = ["uname", "sysinfo", "sched_getaffinity"];
+        calls.into_iter().filter(|call| told_of_system(call).iter().any(|name| is_warned(name))).collect()
     }
+
+    /// What only a listener can hide, by the names of `sys` rules.
+    pub const MADE_UP: [&'static str; 6] = ["os", "osRelease", "osUptime", "loadavg", "systemMemoryInfo", "cpus"];
 
     /// The calls that are not the kernel's to answer.
     pub fn calls(&self) -> Vec<&'static str> {
@@ -122,18 +134,39 @@ mod tests {
     use super::*;
     use buntime_policy::Permissions;
 
-    fn system(allow: Option<&str>) -> System {
+    fn stack(allow: Option<Option<&str>>) -> PolicyStack {
         let mut flags = Permissions::default();
-        flags.sys.allow.add(allow);
+        allow.into_iter().for_each(|names| flags.sys.allow.add(names));
         let mut stack = PolicyStack::deny_all();
         stack.push_flags(&flags, "/").unwrap();
-        System::by(&stack, "sandbox").unwrap()
+        stack
+    }
+
+    fn system(allow: Option<&str>) -> System {
+        System::by(&stack(Some(allow)), "sandbox").unwrap()
+    }
+
+    #[test]
+    fn rules_that_deny_are_told_from_the_default() {
+        assert!(!System::is_denied_by_rule(&stack(None)));
+        assert!(!System::is_denied_by_rule(&stack(Some(Some("hostname")))));
+        let denying = |names: Option<&str>| {
+            let mut flags = Permissions::default();
+            flags.sys.deny.add(names);
+            let mut stack = PolicyStack::deny_all();
+            stack.push_flags(&flags, "/").unwrap();
+            System::is_denied_by_rule(&stack)
+        };
+        assert!(denying(None) && denying(Some("cpus")) && denying(Some("os")));
+        assert!(!denying(Some("hostname")), "the host's name is hidden without a listener");
     }
 
     #[test]
     fn what_is_allowed_is_the_kernels_to_answer() {
-        assert!(System::by(&PolicyStack::deny_all(), "sandbox").is_none(), "nobody said anything");
-        assert_eq!(system(None).calls(), [""; 0]);
+        let by = |allow| System::by(&stack(allow), "sandbox");
+        assert!(by(Some(None)).is_none(), "all may be seen");
+        let nobody = System::by(&PolicyStack::deny_all(), "sandbox").unwrap();
+        assert_eq!(nobody.calls(), ["uname", "sysinfo", "sched_getaffinity"], "nobody said anything");
         assert_eq!(system(Some("hostname")).calls(), ["uname", "sysinfo", "sched_getaffinity"]);
         assert_eq!(system(Some("os,cpus")).calls(), ["sysinfo"]);
         assert_eq!(system(Some("os,loadavg,systemMemoryInfo")).calls(), ["sched_getaffinity"]);
