@@ -19,6 +19,7 @@ chmod 755 "$place"
 for name in package.json index.js index.d.ts binding.js binding.d.ts bin npm scripts policies examples __test__ node_modules src; do
   [ ! -e "$name" ] || cp -a "$name" "$place/"
 done
+[ ! -e target/clients ] || cp -a target/clients "$place/clients"
 chown -R root:root "$place"
 chmod -R go=rX "$place"
 
@@ -29,4 +30,5 @@ install -m 755 "$node" "$place/node"
 cd "$place"
 setpriv --reuid "$user" --regid "$user" --clear-groups \
   env -i HOME="/home/$user" USER="$user" LANG=C.UTF-8 PATH="/usr/local/bin:/usr/bin:/bin" \
+  BUNTIME_TEST_CLIENTS="$place/clients/bin/python3" \
   "$place/node" scripts/test.mjs node bun "$@" </dev/null

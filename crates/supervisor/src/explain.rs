@@ -80,7 +80,7 @@ pub fn explain(options: &Options, kind: PermissionKind, target: &str) -> Result<
         let egress = Egress::new(stack, configured.config.network.ceiling()?);
         let decision = egress.decide_query(&query);
         let hint = if decision.allowed { None } else { egress.hint_for(&query, &target) };
-        let note = egress.outlook(&query).map(|outlook| format!("it leads {outlook}"));
+        let note = egress.outlook(&query).map(|outlook| format!("it may lead to what is {outlook}"));
         return Ok(Explanation { kind, target, real, decision, hint, note, unsupported });
     }
     let policies = Policies::new(&stack, path_of_worker(options, &stack));

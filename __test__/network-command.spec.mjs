@@ -1,0 +1,97 @@
+// The network from the command line: flags, variables, policy files, and what is said of a refusal.
+import assert from "node:assert/strict";
+import { chmodSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import test, { after } from "node:test";
+
+import { TIMEOUT, root, temporaryDirectory } from "./support/index.mjs";
+import { ADDRESS, PYTHON, World, missing } from "./support/network.mjs";
+
+const reason = missing();
+const world = reason ? undefined : await World.open();
+after(() => world?.close());
+
+const tested = (name, body) => test(name, { timeout: TIMEOUT }, async (t) => (reason ? t.skip(reason) : body(t)));
+const COMMAND = path.join(root, "npm", `linux-${process.arch}-gnu`, "python-ipc-bun");
+const GET = (url) => `import urllib.request; print(urllib.request.urlopen("${url}", timeout=20).read().decode().split()[-1])`;
+
+/** The command inside the world, with flags, on a line of Python. */
+async function run(flags, code, env) {
+  await world.take();
+  const result = await world.run([COMMAND, "run", `--interpreter=${PYTHON}`, ...flags, "-c", code], { env });
+  return { ...result, seen: await world.take() };
+}
+
+const WEB = "http://web.example.com/";
+
+tested("a host that a flag allows is reached, and no other; the refusal names the flag", async () => {
+  const allowed = await run(["--allow-net=web.example.com,api.example.com:80"], GET(WEB));
+  assert.deepEqual([allowed.status, allowed.stdout], [0, `${ADDRESS.web}:80\n`], allowed.stderr);
+  const denied = await run(["--allow-net=web.example.com"], GET("http://evil.example.net/"));
+  assert.notEqual(denied.status, 0);
+  assert.match(denied.stderr, /--allow-net=evil\.example\.net/);
+  assert.deepEqual([denied.seen.reached, denied.seen.asked], [[], []]);
+});
+
+tested("without a flag there is no network", async () => {
+  const { status, seen } = await run([], GET(WEB));
+  assert.notEqual(status, 0);
+  assert.deepEqual([seen.reached, seen.asked], [[], []]);
+});
+
+tested("without a value all that is public is allowed, and a denial of the same source wins", async () => {
+  assert.equal((await run(["--allow-net"], GET(WEB))).status, 0);
+  const denied = await run(["--allow-net", "--deny-net=web.example.com"], GET(WEB));
+  assert.notEqual(denied.status, 0);
+  assert.deepEqual(denied.seen.reached, []);
+  const privately = await run(["--allow-net"], GET("http://inside.example.com/"));
+  assert.notEqual(privately.status, 0);
+  assert.deepEqual(privately.seen.reached, []);
+});
+
+tested("variables say the same, and flags stand above them", async () => {
+  const env = { POD_ALLOW_NET: "web.example.com" };
+  assert.equal((await run([], GET(WEB), env)).status, 0);
+  const denied = await run(["--deny-net=web.example.com"], GET(WEB), env);
+  assert.notEqual(denied.status, 0);
+  assert.deepEqual(denied.seen.reached, []);
+});
+
+tested("a policy file says the same, in both spellings, and flags stand above it", async () => {
+  const directory = temporaryDirectory();
+  chmodSync(directory, 0o755);
+  const files = {
+    list: { version: 1, net: { rules: [{ action: "allow", host: "web.example.com", ports: "80" }] } },
+    lambda: { version: 1, rules: { net: { allow: ["web.example.com:80"], mode: "allow" } } },
+    empty: { version: 1, rules: { net: { allow: [], mode: "allow" } } },
+  };
+  for (const [name, policy] of Object.entries(files)) writeFileSync(path.join(directory, `${name}.json`), JSON.stringify(policy), { mode: 0o644 });
+  for (const name of ["list", "lambda"]) {
+    const { status, stderr } = await run([`--policy=${path.join(directory, `${name}.json`)}`], GET(WEB));
+    assert.equal(status, 0, stderr);
+  }
+  for (const flags of [["--policy=" + path.join(directory, "empty.json")], ["--policy=" + path.join(directory, "list.json"), "--deny-net=web.example.com"]]) {
+    const { status, seen } = await run(flags, GET(WEB));
+    assert.notEqual(status, 0);
+    assert.deepEqual([seen.reached, seen.asked], [[], []], flags.join(" "));
+  }
+  const POD_POLICY_JSON = Buffer.from(JSON.stringify(files.list)).toString("base64");
+  assert.equal((await run([], GET(WEB), { POD_POLICY_JSON })).status, 0);
+});
+
+tested("what cannot be a host is refused before anything starts", async () => {
+  for (const value of ["", "http://web.example.com/", "web.example.com:", "web.example.com:99999", "a.*.com", "user@web.example.com", "web.example.com/path", "10.0.0.0/33", "[::1", "web example.com", "0x7f.1", "web..example.com", "xn--\u0000.com".replace("\u0000", "%00"), "fe80::1%eth0"]) {
+    const { status, stderr, stdout } = await run([`--allow-net=${value}`], "print('ran')");
+    assert.equal(stdout, "", `--allow-net=${value} ran`);
+    assert.notEqual(status, 0, value);
+    assert.match(stderr, /--allow-net/, value);
+  }
+});
+
+tested("what the policy says of a host is told without running anything", async () => {
+  const { stdout, stderr, status } = await world.run([COMMAND, "policy", "explain", "--allow-net=web.example.com:443", "--deny-net=45.33.32.0/24", "net", "web.example.com:443"]);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /allow/);
+  const denied = await world.run([COMMAND, "policy", "explain", "--allow-net=web.example.com:443", "net", "web.example.com:80"]);
+  assert.match(denied.stdout, /den(y|ied)/, denied.stderr);
+});
