@@ -14,7 +14,7 @@ use std::time::Duration;
 use buntime_sandbox::Bytes;
 use buntime_sandbox::message::{self, FromHelper, LaunchFds};
 use buntime_sandbox::plan::{
-    Access, Bind, ExecGate, Identity, LandlockRule, NetworkPlan, Node, Plan, SeccompPlan, Tmpfs, Worker,
+    Access, Bind, ExecGate, Identity, Interception, LandlockRule, NetworkPlan, Node, Plan, SeccompPlan, Tmpfs, Worker,
 };
 use buntime_sandbox::sys::{self, Reply};
 
@@ -49,11 +49,16 @@ fn main() -> Result<(), Failure> {
     let [helper, stamp] = ["HELPER", "STAMP"].map(|name| std::env::var_os(name).map(PathBuf::from));
     let (helper, stamp) = (helper.ok_or("HELPER names no buntime-init")?, stamp.ok_or("STAMP names no program")?);
     let paths: Vec<PathBuf> = READ_ONLY.iter().filter_map(|path| std::fs::canonicalize(path).ok()).collect();
-    let plan = serde_json::to_vec(&plan(&paths, &stamp))?;
+    let without = serde_json::to_vec(&plan(&paths, &stamp, NetworkPlan::None))?;
+    let with = NetworkPlan::Relayed { loopback: Vec::new(), udp: false, prefer: Interception::Tproxy };
+    let with = serde_json::to_vec(&plan(&paths, &stamp, with))?;
 
     let (mut ours, mut built, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut networked, mut networked_built) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS + 10 {
-        let (took, inside) = launch(&helper, &plan)?;
+        let (took, inside) = launch(&helper, &without)?;
+        std::thread::sleep(PAUSE);
+        let (networked_took, networked_inside) = launch(&helper, &with)?;
         std::thread::sleep(PAUSE);
         let bwrap = time(bwrap(&paths, &stamp))?;
         std::thread::sleep(PAUSE);
@@ -61,17 +66,25 @@ fn main() -> Result<(), Failure> {
         if round >= 10 {
             ours.push(took);
             built.push(inside);
+            networked.push(networked_took);
+            networked_built.push(networked_inside);
             theirs.push(bwrap);
             bare.push(plain);
         }
     }
     let user = if sys::effective_ids().0 == 0 { "root" } else { "an ordinary user" };
     println!("as {user}, {} binds, {ROUNDS} rounds; microseconds to the program's first turn", paths.len());
-    for (name, mut values) in [("bare spawn", bare), ("ours", ours.clone()), ("bwrap", theirs.clone())] {
+    for (name, mut values) in
+        [("bare spawn", bare), ("ours", ours.clone()), ("with network", networked), ("bwrap", theirs.clone())]
+    {
         values.sort_unstable();
         println!("{name:12} median {:6}  p10 {:6}  p90 {:6}", at(&values, 50), at(&values, 10), at(&values, 90));
     }
-    println!("helper's own word, start to built: median {} us", median(&built));
+    println!(
+        "helper's own word, start to built: median {} us, with network {} us",
+        median(&built),
+        median(&networked_built)
+    );
     println!("ours / bwrap: {:.2}", median(&ours) as f64 / median(&theirs) as f64);
     Ok(())
 }
@@ -124,7 +137,7 @@ fn bwrap(paths: &[PathBuf], stamp: &Path) -> Command {
     command
 }
 
-fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
+fn plan(paths: &[PathBuf], stamp: &Path, network: NetworkPlan) -> Plan {
     let bytes = |path: &Path| Bytes::from(path);
     let bind = |source: &Path, path: &Path, device: bool| {
         Node::Bind(Bind {
@@ -182,7 +195,7 @@ fn plan(paths: &[PathBuf], stamp: &Path) -> Plan {
         with_landlock: true,
         landlock,
         seccomp: SeccompPlan { exec: ExecGate::WorkerOnly, ..SeccompPlan::default() },
-        network: NetworkPlan::None,
+        network,
         worker: Worker {
             program: Bytes::from("/stamp"),
             argv: vec![Bytes::from("stamp")],
@@ -221,7 +234,8 @@ fn launch(helper: &Path, plan: &[u8]) -> Result<(u64, u64), Failure> {
                 let asked = sys::receive_notification(listener.as_fd())?.ok_or("nobody asks")?;
                 sys::answer_notification(listener.as_fd(), asked.id, Reply::Continue)?;
             }
-            Ok(Some((FromHelper::Ended(_), _))) => {}
+            // Closed: nobody connects.
+            Ok(Some((FromHelper::Ended(_) | FromHelper::Network { .. }, _))) => {}
             Ok(Some((other, _))) => return Err(format!("{other:?}").into()),
             Ok(None) => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -13,7 +13,7 @@ const SUPERVISOR: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 const WORKER: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 2));
 /// Where the HTTP proxy is.
 const PROXY: u16 = 8080;
-/// Where names are asked for, at any address.
+/// Where names are asked for, at any address: on hosts with a resolver of their own, loopback too.
 const DNS: u16 = 53;
 
 /// Why a flow to [`Destination::Nowhere`] or [`Destination::Own`] is not served.
@@ -40,7 +40,7 @@ impl Destination {
     /// Of a flow to `to`, which is [`canonical`].
     pub(crate) fn of(state: &State, to: SocketAddr, proto: Proto) -> Self {
         let address = to.ip();
-        if to.port() == DNS && !address.is_loopback() {
+        if to.port() == DNS {
             return Self::Resolver;
         }
         if address == SUPERVISOR {

@@ -109,6 +109,13 @@ impl Sink for News {
         }
         self.notify.notify_one();
     }
+
+    fn missed(&self, flows: u64, decided: u64) {
+        let mut waiting = self.lock();
+        waiting.more_flows += flows;
+        waiting.more_decided += decided;
+        self.notify.notify_one();
+    }
 }
 
 impl News {
