@@ -2,12 +2,12 @@
 //! socket is opened for it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use buntime_policy::{Action, Decision, Name, Peer, Proto};
 use nix::errno::Errno;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
 
 use crate::pace::Turn;
@@ -99,23 +99,52 @@ pub(crate) async fn dial(state: &State, peer: &Peer, port: u16) -> Result<Dialle
     if let Some(first) = targets.first().filter(|first| first.decision.action == Action::Warn) {
         wanted.tell(state, &first.decision);
     }
-    let failed = match state.pace().turn().await {
-        Turn::Come => match reach(state, &targets, port).await {
-            Ok((stream, target)) => {
-                let Target { address, decision } = target;
-                return Ok(Dialled {
-                    stream,
-                    name: wanted.name().cloned(),
-                    address: *address,
-                    decision: decision.clone(),
-                });
-            }
-            Err(error) => error,
-        },
-        Turn::Crowded => Failure::new(Errno::ENOBUFS, "too many connections wait for their turn (rate_limit)"),
-        Turn::Late => Failure::new(Errno::ETIMEDOUT, "its turn did not come in time (rate_limit)"),
+    let reached = match turn(state).await {
+        Ok(()) => reach(state, &targets, port).await,
+        Err(failure) => Err(failure),
     };
-    Err(wanted.failed(state, targets.first(), failed))
+    match reached {
+        Ok((stream, Target { address, decision })) => {
+            let (name, address, decision) = (wanted.name().cloned(), *address, decision.clone());
+            Ok(Dialled { stream, name, address, decision })
+        }
+        Err(failure) => Err(wanted.failed(state, targets.first(), failure)),
+    }
+}
+
+/// A socket for datagrams to and from `wanted`, if it may be, and the flow over it.
+pub(crate) async fn open_datagrams(state: &State, wanted: &Wanted<'_>) -> Result<(UdpSocket, Flow), Refused> {
+    let targets = resolve(state, wanted).await.map_err(|unresolved| wanted.tell_unresolved(state, unresolved))?;
+    let Some(target) = targets.first() else {
+        return Err(wanted.failed(state, None, Failure::new(Errno::ENETUNREACH, "no address")));
+    };
+    if target.decision.action == Action::Warn {
+        wanted.tell(state, &target.decision);
+    }
+    if let Err(failure) = turn(state).await {
+        return Err(wanted.failed(state, Some(target), failure));
+    }
+    let to = SocketAddr::new(target.address, wanted.port);
+    match connect_datagrams(to).await {
+        Ok(socket) => Ok((socket, wanted.flow(target.address, target.decision.clone(), None))),
+        Err(error) => Err(wanted.failed(state, Some(target), error.into())),
+    }
+}
+
+async fn connect_datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+    socket.connect(to).await?;
+    Ok(socket)
+}
+
+/// Waits among the sandbox's new connections.
+async fn turn(state: &State) -> Result<(), Failure> {
+    match state.pace().turn().await {
+        Turn::Come => Ok(()),
+        Turn::Crowded => Err(Failure::new(Errno::ENOBUFS, "too many connections wait for their turn (rate_limit)")),
+        Turn::Late => Err(Failure::new(Errno::ETIMEDOUT, "its turn did not come in time (rate_limit)")),
+    }
 }
 
 /// Judges a flow, and tells nobody: the addresses that it may go to, in the order to be tried, at least one.
@@ -268,9 +297,13 @@ impl Wanted<'_> {
             Peer::Name(_) => Ipv4Addr::UNSPECIFIED.into(),
             Peer::Address(address) => *address,
         };
-        state.sink().flow(Flow {
+        state.sink().flow(self.flow(address.unwrap_or(literal), decision, problem));
+    }
+
+    fn flow(&self, address: IpAddr, decision: Decision, problem: Option<String>) -> Flow {
+        Flow {
             host: self.name().cloned(),
-            address: address.unwrap_or(literal),
+            address,
             port: self.port,
             proto: self.proto,
             decision,
@@ -278,6 +311,6 @@ impl Wanted<'_> {
             bytes_out: 0,
             duration: self.since.elapsed(),
             problem,
-        });
+        }
     }
 }

@@ -19,6 +19,7 @@ pub use names::Names;
 pub use upstream::{ResolveError, Resolved, Sources, Upstream};
 
 mod accept;
+mod datagram;
 mod destination;
 mod dial;
 mod dns;
@@ -38,6 +39,7 @@ mod splice;
 mod state;
 #[cfg(test)]
 mod testing;
+mod udp;
 mod upstream;
 
 /// By which mechanism flows reach the listeners, which decides how their destinations are read.
@@ -62,6 +64,11 @@ pub struct Listeners {
     pub udp4: OwnedFd,
     /// As `udp4`.
     pub udp6: Option<OwnedFd>,
+    /// A raw socket over IPv4 (`SOCK_RAW`, `IPPROTO_RAW`), for the answers to datagrams that UDP rules allow: they have
+    /// to come from the port that was asked. Nothing is read from it. Without it such rules have no effect.
+    pub raw4: Option<OwnedFd>,
+    /// As `raw4`.
+    pub raw6: Option<OwnedFd>,
 }
 
 /// How much one sandbox may have.
@@ -166,12 +173,20 @@ impl Network {
     }
 
     fn listen(&self, listeners: Listeners, origin: &accept::Origin) -> std::io::Result<()> {
-        let Listeners { interception: _, tcp4, tcp6, udp4: _, udp6: _ } = listeners;
+        let Listeners { interception, tcp4, tcp6, udp4, udp6, raw4, raw6 } = listeners;
         for listener in [Some(tcp4), tcp6].into_iter().flatten() {
             let listener = std::net::TcpListener::from(listener);
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             self.state.spawn(accept::serve(self.state.clone(), listener, origin.clone()));
+        }
+        for (socket, raw) in [(Some(udp4), raw4), (udp6, raw6)] {
+            let Some(socket) = socket else { continue };
+            let socket = std::net::UdpSocket::from(socket);
+            socket.set_nonblocking(true)?;
+            let socket = tokio::net::UdpSocket::from_std(socket)?;
+            let names_only = interception == Interception::Redirect;
+            self.state.spawn(udp::serve(self.state.clone(), socket, raw, names_only));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::state::State;
 /// Carries `flow` from here on: first `early`, which the client had sent before the peer was there. `flow.duration` is
 /// how long ago it began. Tells of it at its end, also when the network is stopped meanwhile.
 pub(crate) async fn relay(state: &State, flow: Flow, client: TcpStream, upstream: TcpStream, early: &[u8]) {
-    let mut record = Record::new(state, flow);
+    let record = Record::new(state, flow);
     for stream in [&client, &upstream] {
         // What one side sent as a packet of its own is passed on as one. Fails on a dead connection, which tells itself.
         let _ = stream.set_nodelay(true);
@@ -30,8 +30,7 @@ pub(crate) async fn relay(state: &State, flow: Flow, client: TcpStream, upstream
         reset(&client);
         reset(&upstream);
     }
-    record.problem = end.err();
-    record.is_ended = true;
+    record.end(end.err());
 }
 
 /// Makes the close of a connection a reset.
@@ -145,20 +144,26 @@ impl Progress {
 }
 
 /// The flow, told when it is dropped.
-struct Record<'a> {
+pub(crate) struct Record<'a> {
     state: &'a State,
     /// None when it has been told.
     flow: Option<Flow>,
     began: Instant,
-    progress: Progress,
+    pub(crate) progress: Progress,
     problem: Option<String>,
     is_ended: bool,
 }
 
 impl<'a> Record<'a> {
-    fn new(state: &'a State, flow: Flow) -> Self {
+    pub(crate) fn new(state: &'a State, flow: Flow) -> Self {
         let began = Instant::now();
         Self { state, flow: Some(flow), began, progress: Progress::default(), problem: None, is_ended: false }
+    }
+
+    /// It came to its own end.
+    pub(crate) fn end(mut self, problem: Option<String>) {
+        self.problem = problem;
+        self.is_ended = true;
     }
 }
 

@@ -6,26 +6,24 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use buntime_policy::{Action, Peer, Proto};
-use nix::errno::Errno;
+use buntime_policy::{Peer, Proto};
 use tokio::net::UdpSocket;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use crate::datagram::{Datagram, MOST_BYTES, Replies, receive};
+use crate::datagram::{Datagram, MOST_BYTES, Replies, receive, with_buffer};
 use crate::destination::{CROWDED, Destination, NOWHERE, canonical};
-use crate::dial::{Target, Wanted, resolve};
-use crate::pace::Turn;
+use crate::dial::{Wanted, open_datagrams};
+use crate::dns;
 use crate::relay::{Progress, Record};
 use crate::state::State;
-use crate::{Flow, dns};
 
 /// Datagrams that are taken at once, after which others have their turn.
 const ROUND: usize = 32;
@@ -113,7 +111,7 @@ impl Port {
         self.state.spawn(async move {
             if let Some(answer) = dns::answer(&port.state, &question, MOST_BYTES).await {
                 // The worker may be gone, or its buffer full.
-                let _ = port.replies.from_own_port(&port.socket, worker, to.ip(), &answer);
+                let _ = port.replies.send_from_own_port(&port.socket, worker, to.ip(), &answer);
             }
             drop(turn);
         });
@@ -125,12 +123,106 @@ impl Port {
         // Dropped, as a network drops what it cannot hold.
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return };
         let waiting = Waiting { bytes, _room: room };
-        let associations = &mut *self.lock();
-        let waiting = match associations.get(&pair).map(|association| association.try_send(waiting)) {
-            Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => return,
-            Some(Err(mpsc::error::TrySendError::Closed(waiting))) => waiting,
-            None => return self.associate(associations, pair, peer, None),
+        let mut associations = self.lock();
+        if let Some(association) = associations.get(&pair) {
+            // Dropped as well where too many wait.
+            let _ = association.try_send(waiting);
+            return;
+        }
+        let Ok(place) = self.state.flows().clone().try_acquire_owned() else {
+            drop(associations);
+            return wanted(&peer, pair.to.port()).tell_unserved(&self.state, CROWDED);
         };
-        self.associate(associations, pair, peer, Some(waiting));
+        let (sender, received) = mpsc::channel(WAITING);
+        // There is room in it.
+        let _ = sender.try_send(waiting);
+        associations.insert(pair, sender);
+        let association = Association { port: self.clone(), pair, received, _place: place };
+        self.state.spawn(association.run(peer));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Pair, mpsc::Sender<Waiting>>> {
+        self.associations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wanted(peer: &Peer, port: u16) -> Wanted<'_> {
+    Wanted { peer, port, proto: Proto::Udp, since: Instant::now() }
+}
+
+/// One pair's datagrams.
+struct Association {
+    port: Arc<Port>,
+    pair: Pair,
+    received: mpsc::Receiver<Waiting>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Association {
+    async fn run(mut self, peer: Peer) {
+        let state = self.port.state.clone();
+        let wanted = wanted(&peer, self.pair.to.port());
+        if !self.port.replies.can_be_from(self.pair.to) {
+            wanted.tell_unserved(&state, "this kernel gives no way to answer datagrams");
+            return self.ignore().await;
+        }
+        match open_datagrams(&state, &wanted).await {
+            Ok((socket, flow)) => {
+                let record = Record::new(&state, flow);
+                self.carry(&socket, &record.progress).await;
+                record.end(None);
+            }
+            // It has been told.
+            Err(_) => self.ignore().await,
+        }
+    }
+
+    /// Until nothing passes any more.
+    async fn carry(&mut self, socket: &UdpSocket, progress: &Progress) {
+        let idle = self.port.state.bounds().idle;
+        loop {
+            let step = async {
+                tokio::select! {
+                    waiting = self.received.recv() => match waiting {
+                        // Refused by the peer's host, or too large: what UDP leaves to the clients.
+                        Some(Waiting { bytes, .. }) => if let Ok(sent) = socket.send(&bytes).await {
+                            progress.out.fetch_add(sent as u64, Ordering::Relaxed);
+                        },
+                        None => return false,
+                    },
+                    ready = socket.readable() => match ready {
+                        Ok(()) => self.reply(socket, progress),
+                        Err(_) => return false,
+                    },
+                }
+                true
+            };
+            if !matches!(timeout(idle, step).await, Ok(true)) {
+                return;
+            }
+        }
+    }
+
+    fn reply(&self, socket: &UdpSocket, progress: &Progress) {
+        with_buffer(|buffer| {
+            // Nothing to read, or what the peer's host said of an earlier datagram.
+            let Ok(length) = socket.try_recv(buffer) else { return };
+            progress.back.fetch_add(length as u64, Ordering::Relaxed);
+            // The worker's buffer may be full.
+            let _ = self.port.replies.send_from_any_port(self.pair.to, self.pair.worker, &buffer[..length]);
+        });
+    }
+
+    /// Drops what comes for a while, so that a flood of what is refused costs little.
+    async fn ignore(&mut self) {
+        let all = async { while self.received.recv().await.is_some() {} };
+        let _ = timeout(REFUSED, all).await;
+    }
+}
+
+impl Drop for Association {
+    fn drop(&mut self) {
+        // Before its end of the channel goes: nobody finds one without the other.
+        self.port.lock().remove(&self.pair);
     }
 }
