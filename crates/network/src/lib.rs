@@ -39,6 +39,8 @@ mod splice;
 mod state;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod udp;
 mod upstream;
 
@@ -163,12 +165,22 @@ impl Network {
         bounds: Bounds,
         sink: Arc<dyn Sink>,
     ) -> std::io::Result<Self> {
+        let origin = accept::origin(listeners.interception);
+        Self::serve_from(listeners, egress, bounds, sink, &origin)
+    }
+
+    fn serve_from(
+        listeners: Listeners,
+        egress: Arc<Egress>,
+        bounds: Bounds,
+        sink: Arc<dyn Sink>,
+        origin: &accept::Origin,
+    ) -> std::io::Result<Self> {
         let runtime = runtime::handle()?;
         let _entered = runtime.enter();
-        let origin = accept::origin(listeners.interception);
         let state = State::new(egress, runtime::upstream().for_sandbox(), bounds, sink);
         let network = Self { state };
-        network.listen(listeners, &origin)?;
+        network.listen(listeners, origin)?;
         Ok(network)
     }
 

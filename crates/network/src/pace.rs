@@ -114,3 +114,79 @@ impl Bucket {
         Err(wait.clamp(Duration::from_millis(1), Duration::from_secs(3600)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn pace(rate: f64, waiting: usize) -> Arc<Pace> {
+        let second = Duration::from_secs(1);
+        Arc::new(Pace::new(&Bounds {
+            rate: Some(rate),
+            waiting,
+            patience: 10 * second,
+            flows: 1,
+            idle: second,
+            half_open: second,
+            connect: second,
+        }))
+    }
+
+    /// How `count` who ask at once fare, and when, in tenths of a second.
+    async fn crowd(pace: &Arc<Pace>, count: usize) -> Vec<(usize, Turn, u128)> {
+        let start = Instant::now();
+        let mut all = JoinSet::new();
+        for n in 0..count {
+            let pace = pace.clone();
+            all.spawn(async move { (n, pace.turn().await, start.elapsed().as_millis() / 100) });
+        }
+        let mut fates = all.join_all().await;
+        fates.sort_by_key(|(n, ..)| *n);
+        fates
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_at_once_and_the_rest_in_order_at_the_rate() {
+        let fates = crowd(&pace(5.0, 256), 100).await;
+        for (n, turn, when) in fates {
+            assert_eq!(turn, Turn::Come, "{n}");
+            let expected = 2 * n.saturating_sub(59) as u128;
+            assert!((expected..=expected + 1).contains(&when), "{n} at {when}, not {expected}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_room_is_bounded() {
+        let fates = crowd(&pace(1.0, 20), 100).await;
+        let count = |of| fates.iter().filter(|(_, turn, _)| *turn == of).count();
+        // 12 at once, 10 in ten seconds, 10 more that wait in vain.
+        assert_eq!(count(Turn::Crowded), 100 - 12 - 20);
+        assert!((9..=10).contains(&(count(Turn::Come) - 12)), "{fates:?}");
+        let late: Vec<_> = fates.iter().filter(|(_, turn, _)| *turn == Turn::Late).map(|(.., when)| *when).collect();
+        assert!(late.iter().all(|when| *when >= 100), "{late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_costs_the_others_nothing() {
+        let pace = pace(1.0, 256);
+        crowd(&pace, 12).await;
+        let patient = pace.clone();
+        let impatient = timeout(Duration::from_millis(100), pace.turn());
+        let start = Instant::now();
+        let (gave_up, came) = tokio::join!(impatient, patient.turn());
+        assert!(gave_up.is_err());
+        assert_eq!((came, start.elapsed().as_millis() / 100), (Turn::Come, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn odd_rates_let_nothing_but_one_through() {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let fates = crowd(&pace(rate, 256), 2).await;
+            assert_eq!([fates[0].1, fates[1].1], [Turn::Come, Turn::Late], "{rate}");
+        }
+    }
+}
