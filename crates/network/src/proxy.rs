@@ -35,6 +35,8 @@ use request::{Endpoint, Wanted};
 mod answer;
 pub(crate) mod exchange;
 pub(crate) mod request;
+#[cfg(test)]
+mod tests;
 
 /// Longest time for the head of a request, the wait for it on a connection that is kept alive among it.
 const HEAD: Duration = Duration::from_secs(60);

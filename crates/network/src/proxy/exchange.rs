@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -113,6 +113,7 @@ impl Links {
             started,
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            idled: AtomicBool::new(false),
         });
         let stream = Counted { stream: dialled.stream, flow: flow.clone() };
         let (sender, connection) = to_server().handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
@@ -122,7 +123,7 @@ impl Links {
             tokio::select! {
                 // Its error is the sender's, too, which tells it.
                 _ = connection => {}
-                () = driven.until_idle() => {}
+                () = driven.until_idle() => driven.idled.store(true, Ordering::Relaxed),
             }
         });
         Ok(Link { to: to.clone(), flow, sender })
@@ -169,6 +170,8 @@ struct Record {
     started: Instant,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// It was ended for being idle.
+    idled: AtomicBool,
 }
 
 impl Record {
@@ -199,7 +202,7 @@ impl Drop for Record {
             bytes_in: *self.bytes_in.get_mut(),
             bytes_out: *self.bytes_out.get_mut(),
             duration: self.started.elapsed(),
-            problem: None,
+            problem: self.idled.get_mut().then(|| "idle".to_owned()),
         });
     }
 }
