@@ -61,7 +61,7 @@ impl System {
     pub fn warned_calls(stack: &PolicyStack) -> Vec<&'static str> {
         let is_warned = |name: &&str| Query::sys(name).is_ok_and(|query| stack.decide(&query).action == Action::Warn);
         let calls = ["uname", "sysinfo", "sched_getaffinity"];
-        calls.into_iter().filter(|call| told_of_system(call).iter().any(|name| is_warned(name))).collect()
+        calls.into_iter().filter(|call| told_of_system(call).iter().any(is_warned)).collect()
     }
 
     /// What only a listener can hide, by the names of `sys` rules.
