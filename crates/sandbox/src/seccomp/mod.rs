@@ -41,6 +41,15 @@ fn built_in(built: Option<&'static [Instruction]>, asked: &[u32]) -> Result<Cow<
 /// The filter of the list where the holder of the filter's listener is asked about every `execve` and about each of
 /// these calls, whatever the list says of them: that is for the holder to say, by [`List::refusal`].
 pub fn list_and_watch(names: &[String]) -> Result<Vec<Instruction>, String> {
+    compile::compile(&watched(names)?, RET_USER_NOTIF)
+}
+
+/// The same without the list, for a test build that goes without it.
+pub fn watch_alone(names: &[String]) -> Result<Vec<Instruction>, String> {
+    Ok(answering(&watched(names)?, RET_USER_NOTIF))
+}
+
+fn watched(names: &[String]) -> Result<Vec<u32>, String> {
     let mut asked = vec![libc::SYS_execve as u32];
     for name in names {
         let number = number(name)?;
@@ -48,7 +57,20 @@ pub fn list_and_watch(names: &[String]) -> Result<Vec<Instruction>, String> {
             asked.push(number);
         }
     }
-    compile::compile(&asked, RET_USER_NOTIF)
+    Ok(asked)
+}
+
+/// The filter that gives one answer to some calls, and lets all else pass to the filter behind it.
+fn answering(calls: &[u32], answer: u32) -> Vec<Instruction> {
+    let mut program = vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+    ];
+    program.extend(calls.iter().flat_map(|call| [step(JUMP_EQUAL, *call, 0, 1), step(RETURN, answer, 0, 0)]));
+    program.push(step(RETURN, RET_ALLOW, 0, 0));
+    program
 }
 
 /// The number of a system call.
@@ -65,25 +87,9 @@ pub fn name(number: u32) -> Option<&'static str> {
 /// them itself, as it does those of the default policy. Fails only on a name that is no system call, which policies
 /// check before.
 pub fn refusing(names: &[String]) -> Result<Option<Vec<Instruction>>, String> {
-    let refuse = step(RETURN, Verdict::Errno(libc::EPERM).action(), 0, 0);
-    let mut program = vec![
-        step(LOAD_WORD, ARCH, 0, 0),
-        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
-        step(RETURN, RET_KILL_PROCESS, 0, 0),
-        step(LOAD_WORD, NUMBER, 0, 0),
-    ];
-    let nothing = program.len();
-    for name in names {
-        let call = number(name)?;
-        if REFUSED.binary_search(&call).is_err() {
-            program.extend([step(JUMP_EQUAL, call, 0, 1), refuse]);
-        }
-    }
-    if program.len() == nothing {
-        return Ok(None);
-    }
-    program.push(step(RETURN, RET_ALLOW, 0, 0));
-    Ok(Some(program))
+    let mut calls = names.iter().map(|name| number(name)).collect::<Result<Vec<u32>, String>>()?;
+    calls.retain(|call| REFUSED.binary_search(call).is_err());
+    Ok((!calls.is_empty()).then(|| answering(&calls, Verdict::Errno(libc::EPERM).action())))
 }
 
 /// Who says which `execve` passes.
@@ -103,15 +109,7 @@ pub fn exec_gate(judge: ExecJudge) -> Vec<Instruction> {
         ExecJudge::Supervisor => RET_USER_NOTIF,
         ExecJudge::Tracer => RET_TRACE,
     };
-    vec![
-        step(LOAD_WORD, ARCH, 0, 0),
-        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
-        step(RETURN, RET_KILL_PROCESS, 0, 0),
-        step(LOAD_WORD, NUMBER, 0, 0),
-        step(JUMP_EQUAL, libc::SYS_execve as u32, 0, 1),
-        step(RETURN, ask, 0, 0),
-        step(RETURN, RET_ALLOW, 0, 0),
-    ]
+    answering(&[libc::SYS_execve as u32], ask)
 }
 
 #[cfg(test)]
