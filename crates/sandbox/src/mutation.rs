@@ -169,7 +169,7 @@ mod switches {
         tree.retain(|node| {
             let is_made = matches!(node, Node::Dir { .. } | Node::Symlink { .. } | Node::Text { .. });
             let is_below = || masks.iter().any(|mask| node.path().as_path().starts_with(mask));
-            !is_mask(node) && !(is_made && is_below())
+            !(is_mask(node) || is_made && is_below())
         });
     }
 
