@@ -16,18 +16,22 @@
 // killed as a whole at the end.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import readline from "node:readline";
 import { parseArgs } from "node:util";
 
+import { readAttacks } from "../__test__/support/heads.mjs";
 import { Failure, addonName, binaryNames, capture, main, root, run, targetDir } from "./lib.mjs";
 
 /** Every layer that can be switched off, in groups: "only X" switches all groups but X off. */
 const GROUPS = {
-  mounts: ["mounts", "read-only", "mount-flags", "proc-subset"],
+  mounts: [
+    ...["mounts", "read-only", "mount-flags", "proc-subset", "masks", "pins", "overlays", "absent-names"],
+    ...["copies", "program-covers", "guards"],
+  ],
   Landlock: ["landlock"],
-  seccomp: ["seccomp", "exec-gate"],
+  seccomp: ["seccomp", "exec-gate", "refusals", "system-answers"],
   namespaces: ["namespace-limit", "network", "pids", "ipc", "host-name", "cgroup"],
   others: [
     ...["user-ids", "capabilities", "no-new-privileges", "undumpable", "descriptors", "session", "environment"],
@@ -60,6 +64,7 @@ const REDUNDANT = {
 /** Other sets of layers that are switched off together: walls behind walls. */
 const TOGETHER = [
   ["mounts", "landlock"],
+  ["mount-flags", "landlock"],
   ["pids", "landlock"],
   ["pids", "landlock", "session"],
   ["seccomp", "undumpable"],
@@ -102,7 +107,7 @@ main(async () => {
   if (flags.inside) return inside(flags.inside);
   if (process.getuid() !== 0) throw new Failure("mutants run in an inner host of their own, which only root can make");
   const built = build();
-  const attacks = readAttacks();
+  const attacks = wantedAttacks();
   const columns = allColumns().filter(({ name }) => !flags.layers || flags.layers.split(",").includes(name));
   const callers = flags.as.split(",");
   const runs = columns.flatMap((column) => (column.as ?? callers).map((caller) => ({ column, caller })));
@@ -275,20 +280,15 @@ async function inParallel(jobs, list, work) {
   }));
 }
 
-/** The heads of the attacks. Not by `loadAttacks`, which would load the addon of this clone. */
-function readAttacks() {
-  const folder = path.join(root, "__test__", "attacks");
-  const attacks = readdirSync(folder).filter((name) => name.endsWith(".py")).sort().map((file) => {
-    const source = readFileSync(path.join(folder, file), "utf8");
-    const head = source.match(/^"""([^]*?)"""/)[1].trim();
-    const value = (name) => head.match(new RegExp(`^${name}: (.+)$`, "m"))?.[1];
-    const companion = path.join(folder, file.replace(/py$/, "mjs"));
-    const version = createHash("sha256").update(source).update(existsSync(companion) ? readFileSync(companion) : "").digest("hex");
-    return { name: file.slice(0, -3), title: head.split("\n")[0], group: value("group"), control: value("control") ?? "plain", open: value("open"), version };
+/** The attacks that are wanted, each with what a kept result goes by. */
+function wantedAttacks() {
+  const attacks = readAttacks().filter(({ name }) => !flags.only || flags.only.split(",").some((start) => name.startsWith(start)));
+  if (attacks.length === 0) throw new Failure(`no attack is named ${flags.only}`);
+  return attacks.map(({ companion, ...attack }) => {
+    const version = createHash("sha256").update(JSON.stringify(attack));
+    if (companion) version.update(readFileSync(companion));
+    return { ...attack, version: version.digest("hex") };
   });
-  const wanted = attacks.filter(({ name }) => !flags.only || flags.only.split(",").some((start) => name.startsWith(start)));
-  if (wanted.length === 0) throw new Failure(`no attack is named ${flags.only}`);
-  return wanted;
 }
 
 // ---- what it means

@@ -1,13 +1,10 @@
-import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
+import { chmodSync, copyFileSync } from "node:fs";
 
-import { libraryOfHost } from "../support/libraries.mjs";
+import { layOutLibrary } from "../support/libraries.mjs";
 
 /** One library that is allowed, and one that is not. */
 export function before(arena) {
-  mkdirSync(arena.path("granted/allowed"));
-  for (const name of ["granted/allowed/libmine.so", "granted/libother.so"]) {
-    copyFileSync(libraryOfHost("libz.so.1"), arena.path(name));
-    chmodSync(arena.path(name), 0o755);
-  }
-  chmodSync(arena.path("granted/allowed"), 0o755);
+  layOutLibrary(arena);
+  copyFileSync(arena.path("granted/allowed/libmine.so"), arena.path("granted/libother.so"));
+  chmodSync(arena.path("granted/libother.so"), 0o755);
 }

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import { PYTHON } from "../support/attacks.mjs";
+import { readAttack } from "../support/heads.mjs";
 import { root } from "../support/index.mjs";
 
 const COMMAND = path.join(root, "npm", `linux-${process.arch}-gnu`, "python-ipc-bun");
@@ -12,8 +13,8 @@ const END = "tried to its end";
 
 /** Writes the attack down as a script; returns the words that run it. By `sys.argv[2:]` it sees that it is nested. */
 export function nestedCommand(arena, supervisor, name) {
-  const source = (file) => readFileSync(path.join(root, "__test__", file), "utf8");
-  const parts = [source("support/attack.py"), source(`attacks/${name}.py`), `os.write(2, b"${END}")`];
+  const prelude = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
+  const parts = [prelude, readAttack(name).source, `os.write(2, b"${END}")`];
   arena.file("granted/attack.py", parts.join("\n"));
   const script = [arena.path("granted/attack.py"), arena.told(), "nested"];
   // Without the block of denials, which repeats the command line, and with it what the attack was told.

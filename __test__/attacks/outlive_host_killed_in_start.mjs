@@ -10,8 +10,9 @@ export async function during(arena, supervisor) {
   const [command, ...args] = nestedCommand(arena, supervisor, "outlive_host_killed_in_start");
   arena.started = [];
   const moments = MOMENTS_MS.map((ms) => () => sleep(ms));
-  // However slow the machine is: once there is something to survive, and once all are there (both helpers and the worker).
-  for (const count of [1, supervisor ? 3 : 1]) {
+  // However slow the machine is: once there is something to survive, once all are there (both helpers and the worker), and once
+  // the worker has a child.
+  for (const count of supervisor ? [1, 3, 4] : [1]) {
     moments.push(({ pid }) => eventually(() => descendants(pid).length >= count, "a start", 20_000));
   }
   for (const moment of moments) {

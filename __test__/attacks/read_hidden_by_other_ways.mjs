@@ -1,9 +1,1 @@
-import { chmodSync, mkdirSync } from "node:fs";
-
-export function before(arena) {
-  mkdirSync(arena.path("granted/sub"));
-  mkdirSync(arena.path("granted/sub/hidden"));
-  for (const name of ["granted/sub", "granted/sub/hidden"]) chmodSync(arena.path(name), 0o777);
-  arena.file("granted/sub/hidden/secret", arena.secret);
-  arena.file("granted/sub/key", arena.secret);
-}
+export { layOutHidden as before } from "../support/hidden.mjs";

@@ -4,7 +4,7 @@
 // The head of an attack is its docstring: the first line says what it does; then come `key: value` lines.
 //
 //   group       of the table in docs/ATTACKS.md
-//   effect      what the host sees when it succeeds (EFFECTS below); the control must show it
+//   effect      what the host sees when it succeeds (EFFECTS in heads.mjs); the control must show it
 //   read, write grants, relative to the arena; more than one with commas
 //   hide, keep  what is denied for reading and for writing, likewise
 //   run, ffi    programs and libraries that are allowed, likewise
@@ -13,6 +13,7 @@
 //               or `none REASON`, which is printed
 //   ends        SIGSYS where the kernel is to kill the attacker
 //   open        why it succeeds in the sandbox, too: known, and written down in SECURITY.md
+//   text        the attack whose text it is, on other grants or beside another host
 //
 // A file NAME.mjs beside NAME.py may export `before(arena)`, `during(arena)` and `after(arena)`, which may return effects more, and
 // `options(arena)`, options of the sandbox more.
@@ -25,35 +26,17 @@ import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { readAttacks } from "./heads.mjs";
 import { Recorder, SLOWNESS, eventually, root, temporaryDirectory } from "./index.mjs";
 
-const folder = path.join(root, "__test__", "attacks");
 const PRELUDE = readFileSync(path.join(root, "__test__", "support", "attack.py"), "utf8");
-export const EFFECTS = ["reads", "writes", "connects", "signals", "survives", "proves", "changes the host"];
-const KEYS = ["group", "effect", "read", "write", "hide", "keep", "run", "ffi", "control", "ends", "open"];
 /** The interpreter of sandbox and control. */
 export const PYTHON = process.env.ATTACK_PYTHON ?? "/usr/bin/python3";
 
-/** All attacks, by name. */
+/** All attacks, by name, each with the host's part. */
 export async function loadAttacks() {
-  const names = readdirSync(folder).filter((name) => name.endsWith(".py")).sort();
-  return Promise.all(names.map((name) => loadAttack(name.slice(0, -3))));
-}
-
-async function loadAttack(name) {
-  const source = readFileSync(path.join(folder, `${name}.py`), "utf8");
-  const head = source.match(/^"""([^]*?)"""/)?.[1];
-  if (head === undefined) throw new Error(`${name}.py: expected a docstring at the top`);
-  const [title, ...lines] = head.trim().split("\n");
-  const attack = { name, title, source, read: "", write: "", hide: "", keep: "", run: "", ffi: "", control: "plain", ends: "", open: "" };
-  for (const line of lines.filter(Boolean)) {
-    const [, key, value] = line.match(/^(\w+): (.+)$/) ?? [];
-    if (!KEYS.includes(key)) throw new Error(`${name}.py: "${line}", expected one of ${KEYS.join(", ")} and a value`);
-    attack[key] = value;
-  }
-  if (!attack.group || !EFFECTS.includes(attack.effect)) throw new Error(`${name}.py: expected a group, and as effect one of ${EFFECTS.join(", ")}`);
-  const companion = path.join(folder, `${name}.mjs`);
-  return { ...attack, host: existsSync(companion) ? await import(pathToFileURL(companion).href) : {} };
+  const host = async ({ companion }) => (companion ? import(pathToFileURL(companion).href) : {});
+  return Promise.all(readAttacks().map(async (attack) => ({ ...attack, host: await host(attack) })));
 }
 
 /** What the host lays out for one attack: secrets, listeners, a process. */

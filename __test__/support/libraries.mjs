@@ -1,6 +1,6 @@
 // Libraries of the host's for the specs of what may be loaded.
 import { execFileSync } from "node:child_process";
-import { realpathSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, realpathSync } from "node:fs";
 
 /** Where the loader finds a library. */
 export function libraryOfHost(name) {
@@ -8,4 +8,11 @@ export function libraryOfHost(name) {
   const line = known.split("\n").find((line) => line.trim().startsWith(`${name} `) && line.includes("x86-64"));
   if (line === undefined) throw new Error(`ldconfig -p names no ${name}`);
   return realpathSync(line.slice(line.indexOf("=>") + 3));
+}
+
+/** Lays a library of the host's out for an attack, in a directory of its own. */
+export function layOutLibrary(arena) {
+  mkdirSync(arena.path("granted/allowed"));
+  copyFileSync(libraryOfHost("libz.so.1"), arena.path("granted/allowed/libmine.so"));
+  for (const name of ["allowed", "allowed/libmine.so"]) chmodSync(arena.path(`granted/${name}`), 0o755);
 }

@@ -20,12 +20,31 @@ pub enum Layer {
     MountFlags,
     /// `subset=pid` of `/proc`.
     ProcSubset,
+    /// The empty covers over what is denied, and over the cache of interpreters, inside of something shown.
+    Masks,
+    /// The mount points of the directories between a write grant and what is denied or guarded in it, which nobody can
+    /// rename.
+    Pins,
+    /// The overlays, on whose names the covers hold. Without them, a cover goes by the file.
+    Overlays,
+    /// The whiteouts of denied names that do not exist.
+    AbsentNames,
+    /// The copies of what is executed or loaded, and has another name by which it might be changed.
+    Copies,
+    /// `noexec` over programs that lie among libraries, where the loader would run them.
+    ProgramCovers,
+    /// Keeping read-only, whatever is granted, what the host runs or trusts.
+    Guards,
     /// Landlock.
     Landlock,
     /// The list of system calls.
     Seccomp,
     /// The exec gate.
     ExecGate,
+    /// What the supervisor refuses of the calls that it is asked about, for whatever reason.
+    Refusals,
+    /// What the supervisor answers in the kernel's place about the system.
+    SystemAnswers,
     /// Ids of its own for a root caller's worker. Without them it is the host's uid 0, with no capability there.
     UserIds,
     /// `user.max_user_namespaces`.
@@ -95,7 +114,7 @@ mod switches {
 
     use super::Layer;
     use crate::Bytes;
-    use crate::plan::{Bind, Node, Plan};
+    use crate::plan::{Bind, Copy, Node, Plan};
     use crate::view::HARNESS;
 
     /// Whether a layer is switched off.
@@ -121,28 +140,43 @@ mod switches {
         }
         if off(Layer::Mounts) {
             let scaffold = Path::new(HARNESS).parent().expect("it lies in a directory of ours");
-            plan.tree.retain(|node| place(node).starts_with(scaffold));
+            plan.tree.retain(|node| node.path().as_path().starts_with(scaffold));
             plan.tree.extend(host_tree());
-        } else if off(Layer::Pids) {
-            // A process can mount a /proc of no other pid namespace than one of its user namespace.
-            for node in &mut plan.tree {
-                if let Node::Proc { path } = node {
-                    *node = host(path.as_path(), true);
-                }
+            return;
+        }
+        if off(Layer::Masks) {
+            unmask(&mut plan.tree);
+        }
+        if off(Layer::Overlays) {
+            plan.tree.retain(|node| !matches!(node, Node::Overlay { .. }));
+        }
+        for node in &mut plan.tree {
+            match node {
+                // A process can mount a /proc of no other pid namespace than one of its user namespace.
+                Node::Proc { path } if off(Layer::Pids) => *node = host(path.as_path(), true),
+                Node::Overlay { absent, .. } if off(Layer::AbsentNames) => absent.clear(),
+                Node::Copy(copy) if off(Layer::Copies) => *node = itself(copy),
+                _ => {}
             }
         }
     }
 
-    fn place(node: &Node) -> &Path {
-        match node {
-            Node::Dir { path }
-            | Node::Symlink { path, .. }
-            | Node::Text { path, .. }
-            | Node::Harness { path }
-            | Node::Proc { path } => path.as_path(),
-            Node::Bind(bind) => bind.path.as_path(),
-            Node::Tmpfs(tmpfs) => tmpfs.path.as_path(),
-        }
+    /// What was made to stand in a mask is there without it, as the host's.
+    fn unmask(tree: &mut Vec<Node>) {
+        let is_mask = |node: &Node| matches!(node, Node::Mask { .. });
+        let masks: Vec<PathBuf> =
+            tree.iter().filter(|node| is_mask(node)).map(|node| node.path().as_path().to_owned()).collect();
+        tree.retain(|node| {
+            let is_made = matches!(node, Node::Dir { .. } | Node::Symlink { .. } | Node::Text { .. });
+            let is_below = || masks.iter().any(|mask| node.path().as_path().starts_with(mask));
+            !(is_mask(node) || is_made && is_below())
+        });
+    }
+
+    /// The file that was copied.
+    fn itself(copy: &Copy) -> Node {
+        let (source, path) = (copy.path.clone(), copy.path.clone());
+        Node::Bind(Bind { source, path, directory: false, writable: false, exec: true, device: false, grant: true })
     }
 
     /// What lies in the host's root, with all that hangs below, `/proc` and `/dev` included.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use buntime_policy::{Action, Decision, Program, Query, Rule, Target};
 use buntime_sandbox::Bytes;
+use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::{Access, Bind, Copy, LandlockRule, Node, Rights};
 use buntime_sandbox::view::{Grant, Origin};
 
@@ -265,7 +266,9 @@ impl<'a> Code<'a> {
         for point in points {
             mounts.split(point, self.is_code(point));
         }
-        covered.iter().for_each(|program| mounts.split(program, false));
+        if !off(Layer::ProgramCovers) {
+            covered.iter().for_each(|program| mounts.split(program, false));
+        }
         self.programs.copies.keys().for_each(|path| mounts.own(path));
         mounts.put_back(tree, &self.programs.copies);
         if self.policies.all_programs() {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use buntime_ipc::{ControlLine, ControlLines, Lie, RingState};
 use buntime_network::{Listeners, Network};
-use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WORKER_PID, WorkerEnd};
-use buntime_sandbox::mutation::{Layer, MUTANT, off};
+use buntime_sandbox::message::{Built, FromHelper, SupervisorEnd, WorkerEnd};
+use buntime_sandbox::mutation::MUTANT;
 use buntime_sandbox::sys::{self, Reply};
 use buntime_sandbox::view::Region;
 use tokio::sync::oneshot;
@@ -565,8 +565,7 @@ impl Generation {
                 self.listener = Some(listener);
             }
             Ok(Some(notification)) => {
-                let numbered_else = off(Layer::Pids) || off(Layer::Network);
-                let is_worker = process::innermost_pid(notification.pid) == Some(WORKER_PID) || numbered_else;
+                let is_worker = process::is_worker(notification.pid);
                 let reply = if is_worker { Reply::Continue } else { Reply::Errno(libc::EPERM) };
                 self.worker_is(i32::try_from(notification.pid).ok().filter(|_| is_worker));
                 // The process may have died meanwhile, which its end will tell.

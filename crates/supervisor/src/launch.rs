@@ -302,7 +302,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
         policy: policy.clone(),
         private_tmp: settled.config.filesystem.allow_write.then_some(private_tmp),
         masked: if writes { kept::cache_dirs() } else { Vec::new() },
-        guarded: if everything { Vec::new() } else { guarded() },
+        guarded: if everything || off(Layer::Guards) { Vec::new() } else { guarded() },
         network: settled.egress.is_wanted(),
     };
     let mut view = view::build(&files.policy, &grants, &scaffold).map_err(|error| files.refusal(&error))?;
@@ -540,11 +540,11 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
         let allowed = name.to_str().is_some_and(|name| {
             // A worker that is learned from has the constants that it will have under the policy.
             let stays = options.learn && constants.iter().any(|(constant, _)| *constant == name);
-            !is_reserved_env(name)
-                && !stays
-                && (!options.sandbox_enabled
-                    || off(Layer::Environment)
-                    || Query::env(name).is_ok_and(|query| settled.in_force.decide(&query).allowed))
+            off(Layer::Environment)
+                || !is_reserved_env(name)
+                    && !stays
+                    && (!options.sandbox_enabled
+                        || Query::env(name).is_ok_and(|query| settled.in_force.decide(&query).allowed))
         });
         if allowed {
             values.insert(name, value);

@@ -3,7 +3,8 @@
 use std::fs;
 
 use buntime_policy::Plugins;
-use buntime_sandbox::message::Built;
+use buntime_sandbox::message::{Built, WORKER_PID};
+use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::Interception;
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -104,9 +105,15 @@ pub fn worker_below(helper: u32, enforced: bool) -> Option<i32> {
 }
 
 /// The pid of a process as its innermost pid namespace numbers it; `None` where that cannot be read.
-pub fn innermost_pid(pid: u32) -> Option<i32> {
+fn innermost_pid(pid: u32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
+}
+
+/// Whether a process whose `execve` is asked about before all others is the worker: it has the worker's number in its
+/// sandbox, which a test build may have left without numbers of its own.
+pub fn is_worker(pid: u32) -> bool {
+    innermost_pid(pid) == Some(WORKER_PID) || off(Layer::Pids) || off(Layer::Network)
 }
 
 /// The process that a thread belongs to, both as our pid namespace numbers them; `None` where that cannot be read.

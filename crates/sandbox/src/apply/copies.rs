@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::mounts::in_force;
 use super::{During, Result, failure};
 use crate::message::Step;
 use crate::plan::{Copy, Node, Plan};
@@ -53,14 +54,14 @@ impl Copies {
         drop(file);
         let place = sys::open_place(Some(root), path.as_bytes()).during(step)?;
         let mount = sys::clone_tree(place.as_fd(), path.as_bytes()).during(step)?;
-        sys::set_mount_flags(mount.as_fd(), READ_ONLY, false, path.as_bytes()).during(step)?;
+        sys::set_mount_flags(mount.as_fd(), in_force(READ_ONLY), false, path.as_bytes()).during(step)?;
         Ok(mount)
     }
 
     /// Nothing is written any more.
     pub fn seal(self) -> Result<()> {
         self.store
-            .map_or(Ok(()), |store| sys::set_mount_flags(store.as_fd(), READ_ONLY, false, STORE.as_bytes()))
+            .map_or(Ok(()), |store| sys::set_mount_flags(store.as_fd(), in_force(READ_ONLY), false, STORE.as_bytes()))
             .during(Step::Mounts)
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::{During, Result, failure, of_filter, sending};
 use crate::message::{HelperEnd, Step};
+use crate::mutation::{Layer, off};
 use crate::seccomp;
 use crate::sys;
 
@@ -23,7 +24,8 @@ const LOOK: Duration = Duration::from_micros(50);
 /// listener. So another thread sends it, for which the filter does not hold, and which is told without a call: nobody
 /// waits in `OnceLock`, whose setting is then a store.
 pub fn install(helper: &HelperEnd, watch: &[String], code: bool) -> Result<()> {
-    let filter = seccomp::list_and_watch(watch, code).map_err(of_filter)?;
+    let filter = if off(Layer::Seccomp) { seccomp::watch_alone(watch) } else { seccomp::list_and_watch(watch, code) }
+        .map_err(of_filter)?;
     let loaded: OnceLock<Option<OwnedFd>> = OnceLock::new();
     thread::scope(|scope| {
         let sender = scope.spawn(|| {

@@ -213,7 +213,8 @@ fn without_overlay(path: &[u8], absent: &[Bytes], error: &SysError, notes: &mut 
     }
 }
 
-fn in_force(mut flags: u64) -> u64 {
+/// As far as a test build has not switched them off.
+pub(super) fn in_force(mut flags: u64) -> u64 {
     if off(Layer::ReadOnly) {
         flags &= !MOUNT_RDONLY;
     }

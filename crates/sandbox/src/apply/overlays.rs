@@ -8,6 +8,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use super::mounts::in_force;
 use crate::Bytes;
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY, SysError};
 
@@ -35,7 +36,7 @@ pub fn over(
     let layers = format!("/proc/self/fd/{}:/proc/self/fd/{}", upper.as_raw_fd(), place.as_raw_fd());
     let options = [(c"lowerdir", Some(CString::new(layers).unwrap_or_default())), (c"userxattr", None)];
     let flags = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | if exec { 0 } else { MOUNT_NOEXEC };
-    let overlay = sys::new_filesystem(c"overlay", &options, flags)?;
+    let overlay = sys::new_filesystem(c"overlay", &options, in_force(flags))?;
     let handle = sys::pick_filesystem(overlay.as_fd(), layer.as_bytes())?;
     Ok((overlay, handle))
 }

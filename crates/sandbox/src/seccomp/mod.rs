@@ -40,6 +40,15 @@ pub fn list_and_asking(asked: &[u32]) -> Result<Cow<'static, [Instruction]>, Str
 /// these calls, whatever the list says of them: that is for the holder to say, by [`List::refusal`]. With `code` also
 /// about each file that is mapped as code.
 pub fn list_and_watch(names: &[String], code: bool) -> Result<Vec<Instruction>, String> {
+    compile::compile_with_code(&watched(names)?, code, RET_USER_NOTIF)
+}
+
+/// The same without the list, for a test build that goes without it.
+pub fn watch_alone(names: &[String]) -> Result<Vec<Instruction>, String> {
+    Ok(answering(&watched(names)?, RET_USER_NOTIF))
+}
+
+fn watched(names: &[String]) -> Result<Vec<u32>, String> {
     let mut asked = vec![libc::SYS_execve as u32];
     for name in names {
         let number = number(name)?;
@@ -47,7 +56,20 @@ pub fn list_and_watch(names: &[String], code: bool) -> Result<Vec<Instruction>, 
             asked.push(number);
         }
     }
-    compile::compile_with_code(&asked, code, RET_USER_NOTIF)
+    Ok(asked)
+}
+
+/// The filter that gives one answer to some calls, and lets all else pass to the filter behind it.
+fn answering(calls: &[u32], answer: u32) -> Vec<Instruction> {
+    let mut program = vec![
+        step(LOAD_WORD, ARCH, 0, 0),
+        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
+        step(RETURN, RET_KILL_PROCESS, 0, 0),
+        step(LOAD_WORD, NUMBER, 0, 0),
+    ];
+    program.extend(calls.iter().flat_map(|call| [step(JUMP_EQUAL, *call, 0, 1), step(RETURN, answer, 0, 0)]));
+    program.push(step(RETURN, RET_ALLOW, 0, 0));
+    program
 }
 
 /// The number of a system call.
@@ -64,25 +86,9 @@ pub fn name(number: u32) -> Option<&'static str> {
 /// them itself, as it does those of the default policy. Fails only on a name that is no system call, which policies
 /// check before.
 pub fn refusing(names: &[String]) -> Result<Option<Vec<Instruction>>, String> {
-    let refuse = step(RETURN, Verdict::Errno(libc::EPERM).action(), 0, 0);
-    let mut program = vec![
-        step(LOAD_WORD, ARCH, 0, 0),
-        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
-        step(RETURN, RET_KILL_PROCESS, 0, 0),
-        step(LOAD_WORD, NUMBER, 0, 0),
-    ];
-    let nothing = program.len();
-    for name in names {
-        let call = number(name)?;
-        if REFUSED.binary_search(&call).is_err() {
-            program.extend([step(JUMP_EQUAL, call, 0, 1), refuse]);
-        }
-    }
-    if program.len() == nothing {
-        return Ok(None);
-    }
-    program.push(step(RETURN, RET_ALLOW, 0, 0));
-    Ok(Some(program))
+    let mut calls = names.iter().map(|name| number(name)).collect::<Result<Vec<u32>, String>>()?;
+    calls.retain(|call| REFUSED.binary_search(call).is_err());
+    Ok((!calls.is_empty()).then(|| answering(&calls, Verdict::Errno(libc::EPERM).action())))
 }
 
 /// Who says which `execve` passes.
@@ -102,17 +108,7 @@ pub fn asking(judge: ExecJudge, asked: &[u32]) -> Vec<Instruction> {
         ExecJudge::Supervisor => RET_USER_NOTIF,
         ExecJudge::Tracer => RET_TRACE,
     };
-    let mut program = vec![
-        step(LOAD_WORD, ARCH, 0, 0),
-        step(JUMP_EQUAL, AUDIT_ARCH, 1, 0),
-        step(RETURN, RET_KILL_PROCESS, 0, 0),
-        step(LOAD_WORD, NUMBER, 0, 0),
-    ];
-    for call in asked {
-        program.extend([step(JUMP_EQUAL, *call, 0, 1), step(RETURN, ask, 0, 0)]);
-    }
-    program.push(step(RETURN, RET_ALLOW, 0, 0));
-    program
+    answering(asked, ask)
 }
 
 #[cfg(test)]

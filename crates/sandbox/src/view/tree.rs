@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::Bytes;
+use crate::mutation::{Layer, off};
 use crate::plan::{Node, Rights};
 
 /// How a place is shown: by a bind of its own, or by a mask.
@@ -85,7 +86,8 @@ impl Tree {
         let Some((writable, shown)) = path.parent().and_then(|parent| self.writable_above(parent)) else {
             return false;
         };
-        for between in path.ancestors().skip(1).take_while(|above| *above != writable) {
+        let between = path.ancestors().skip(1).take_while(|above| *above != writable);
+        for between in between.filter(|_| !off(Layer::Pins)) {
             self.binds.insert(between.to_owned(), Shown { directory: true, ..shown });
         }
         true
