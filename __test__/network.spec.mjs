@@ -98,9 +98,12 @@ tested("what is in force is told, and the sandbox sees lo alone", async () => {
   try {
     assert.match(sandbox.enforcement.network, /^(tproxy|redirect|notify)$/);
     const { stdout, stderr } = await sandbox.exec(`
-import socket
+import ctypes, socket
 print(socket.if_nameindex())
-print([line for line in open("/etc/resolv.conf").read().splitlines() if line and not line.startswith("#")])
+# As the C library reads it, and all that use its resolver.
+libc, buffer = ctypes.CDLL(None), ctypes.create_string_buffer(4096)
+libc.read(libc.open(b"/etc/resolv.conf", 0), buffer, 4095)
+print([line for line in buffer.value.decode().splitlines() if line and not line.startswith("#")])
 with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as one:
     one.connect(("web.example.com", 80))
     print(one.getsockname()[0], one.getpeername()[1])
