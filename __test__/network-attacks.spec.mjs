@@ -18,7 +18,7 @@ for (const attack of (await loadNetworkAttacks()).filter(({ name }) => chosen.te
   test(`${attack.group}: ${attack.title}`, { timeout: TIMEOUT }, async (t) => {
     if (reason) return t.skip(reason);
     const held = await attackNetwork(world, attack, { sandboxed: true });
-    assert.deepEqual(held.effects, [], `its effects in the sandbox: ${held.output}`);
+    assert.deepEqual(held.effects, [], `its effects in the sandbox: ${held.seen} ${held.output}`);
     assert.ok(held.tried, `it was not tried to its end: ${held.output}`);
     if (attack.control.startsWith("none ")) return console.log(`no control of ${attack.name}: ${attack.control.slice(5)}`);
     const control = await attackNetwork(world, attack, { sandboxed: false });

@@ -133,6 +133,7 @@ print(code, os.listdir("${place}"), out.getvalue())`;
   await world.take();
   const sandbox = await world.sandbox({
     interpreter: INTERPRETER,
+    cwd: place,
     permissions: { allowNet: ["index.example.com"], allowWrite: [place], allowRead: [place] },
     // What pip and everybody else gets who asks for nothing.
     config: { network: { rate_limit: 5 }, filesystem: { allow_write: true } },

@@ -58,13 +58,14 @@ const told = (proof) => JSON.stringify({ ...ADDRESS, proof, uid: process.getuid(
 /** Runs it in a sandbox, or without one: its effects, and whether it came to its end. */
 export async function attackNetwork(world, attack, { sandboxed }) {
   const proof = `proof${randomBytes(10).toString("hex")}`;
+  // What an earlier control has set going comes to its end first.
+  await eventually(async () => (await world.counts(true)).proxied === 0, "the end of what the proxy does", 30_000);
   await world.take();
-  await world.counts(true);
   const undo = [await attack.host.before?.(world, sandboxed)];
   try {
     const run = sandboxed ? inSandbox : plainly;
     const { output, ended } = await run(world, attack, proof, undo);
-    return { effects: [...(await effects(world, attack, proof, output, sandboxed))], tried: ended, output };
+    return { ...(await judge(world, attack, proof, output, sandboxed)), tried: ended, output };
   } finally {
     for (const one of undo) await one?.();
   }
@@ -95,7 +96,7 @@ async function plainly(world, attack, proof, undo) {
   return { output: stdout + stderr, ended: status === 0 };
 }
 
-async function effects(world, attack, proof, output, sandboxed) {
+async function judge(world, attack, proof, output, sandboxed) {
   const found = new Set(await attack.host.after?.(world));
   const seen = await world.take();
   const reaches = list(attack.reaches);
@@ -113,5 +114,6 @@ async function effects(world, attack, proof, output, sandboxed) {
   };
   // It takes the servers a moment.
   if (attack.effect === "floods" && (await eventually(flooded, "a flood", sandboxed ? 1000 : 10_000).catch(() => false))) found.add("floods");
-  return found;
+  const asked = [...new Set(seen.of("question").filter((question) => !proper(question)).map(({ name, type }) => `${name} ${type}`))];
+  return { effects: [...found], seen: [...seen.reached, ...asked].slice(0, 20).join(", ") };
 }

@@ -6,7 +6,8 @@ allow: *.example.com
 asks: rebound.example.com
 reaches: tcp 93.184.216.34:8000
 """
-for _ in range(12):
+for _ in range(6):
+    time.sleep(0.6)  # answers hold for a second, whatever they say
     with attempt("again"):
         for host in resolve("rebound.example.com"):
             text = page(host, 8000)

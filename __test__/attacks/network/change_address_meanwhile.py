@@ -17,7 +17,7 @@ def flip():
 flippers = [threading.Thread(target=flip) for _ in range(2)]
 for thread in flippers:
     thread.start()
-for _ in range(1500 // arena.slowness):
+for _ in range(500 // arena.slowness):
     with attempt("one of many"):
         fd = open_socket(seconds=5)
         try:

@@ -10,6 +10,8 @@ def dig(error):
         if id(one) in found or not isinstance(one, BaseException): continue
         found.add(id(one))
         if isinstance(one, socket.gaierror): return {"refused": "gaierror", "code": one.errno}
+        # The harness's hook may explain what the kernel refuses; its error is a PermissionError.
+        if isinstance(one, PermissionError): return {"refused": "PermissionError", "code": one.errno}
         # aiohttp's own has an errno, and so has what it was made of.
         if isinstance(one, OSError) and type(one).__module__ == "builtins" and one.errno: return {"refused": type(one).__name__, "code": one.errno}
         queue += [one.__cause__, one.__context__, getattr(one, "reason", None), getattr(one, "os_error", None), *getattr(one, "exceptions", ()), *(a for a in one.args if isinstance(a, BaseException))]

@@ -46,9 +46,12 @@ const operations = {
     return { stdout: text("stdout"), stderr: text("stderr"), ...of };
   },
 
+  // Returns what it said to its last event: flows that were open then have ended with it.
   async close({ key, graceMs }) {
     await sandboxes.get(key)?.supervisor.stop({ graceMs });
+    const told = await operations.events({ key, from: 0 });
     sandboxes.delete(key);
+    return told;
   },
 
   async self() {

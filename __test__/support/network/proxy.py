@@ -10,7 +10,7 @@ import urllib.parse
 
 class NaiveProxy:
     def __init__(self, log, address, port):
-        self.log = log
+        self.log, self.busy, self.lock = log, 0, threading.Lock()
         server = socket.create_server((address, port), backlog=128)
         threading.Thread(target=self.accept, args=(server,), daemon=True).start()
 
@@ -20,6 +20,15 @@ class NaiveProxy:
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
+        with self.lock:
+            self.busy += 1
+        try:
+            self.exchange(client)
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+    def exchange(self, client):
         with client, client.makefile("rb") as file:
             try:
                 # A body is passed on unread, by Content-Length alone: what Transfer-Encoding says is not heard.

@@ -49,17 +49,17 @@ def main():
     for address in config["nameservers"]:
         names.serve(address)
     servers = start_servers(log, config)
-    NaiveProxy(log, "169.254.1.1", 8080)
+    proxy = NaiveProxy(log, "169.254.1.1", 8080)
     answer(None, {"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer(request["id"], obey(request, log, sniffer, names, servers))
+            answer(request["id"], obey(request, log, sniffer, names, servers, proxy))
         except Exception as error:  # the test is to see it, and the world is to go on
             answer(request["id"], None, f"{type(error).__name__}: {error}")
 
 
-def obey(request, log, sniffer, names, servers):
+def obey(request, log, sniffer, names, servers, proxy):
     operation = request["op"]
     if operation == "take":
         sniffer.drain()
@@ -69,7 +69,7 @@ def obey(request, log, sniffer, names, servers):
         names.asked.clear()
         return True
     if operation == "servers":
-        return servers.state(request.get("reset", False))
+        return {**servers.state(request.get("reset", False)), "proxied": proxy.busy}
     raise ValueError(f"no such operation: {operation}")
 
 
