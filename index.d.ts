@@ -100,6 +100,8 @@ export interface SandboxConfig {
     allow_list: string[];
     deny_list: string[];
     /** new connections per second */ rate_limit: number;
+    /** `HTTP_PROXY` and its like name the sandbox's HTTP proxy, for clients that go by them; not by default */
+    proxy_variables?: boolean;
   };
   filesystem: { allow_write: boolean };
   resources: {

@@ -111,24 +111,24 @@ test("start rejects a policy file that is missing", timeout, async () => {
   );
 });
 
-test("start rejects a rule kind that is not enforced yet", timeout, async () => {
+test("start rejects a right that nothing enforces", timeout, async () => {
   const policyPath = file("policy.json", {
     version: 1,
-    net: { rules: [{ action: "allow", host: "example.com", ports: "443" }] },
+    fs: { rules: [{ action: "allow", path: "/usr", perms: ["execute"] }] },
   });
   await assert.rejects(
     async () => {
       const supervisor = new Supervisor({ policyPath });
       await supervisor.start();
     },
-    (error) => error instanceof PolicyError && /not supported yet/.test(error.message),
+    (error) => error instanceof PolicyError && /leave execute out/.test(error.message),
   );
 });
 
-test("start rejects a network that does not exist", timeout, async () => {
-  for (const network of [{ enabled: true }, { allow_list: ["*"] }]) {
+test("start rejects a network that cannot be meant, and names the key", timeout, async () => {
+  for (const network of [{ rate_limit: 0 }, { allow_list: ["http://example.com"] }, { deny_list: ["127.1"] }, { policy: "open" }]) {
     await assert.rejects(new Supervisor().start({ network }), (error) => {
-      assert.equal(error.code, "ERR_BUNTIME_UNSUPPORTED");
+      assert.equal(error.code, "ERR_BUNTIME_CONFIG");
       assert.ok(error.message.includes(`network.${Object.keys(network)[0]}`), error.message);
       return true;
     });

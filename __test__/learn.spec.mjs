@@ -188,7 +188,7 @@ test("a config.json that was merely found does not monitor; one that is named do
   assert.match(named.stderr, /warning: monitor: nothing of the policy is enforced/);
 });
 
-test("monitor has no network", timeout, async () => {
+test("of the host's loopback a monitored worker reaches nothing", timeout, async () => {
   const { stdout } = await execute(
     `
 import socket

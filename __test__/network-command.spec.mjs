@@ -1,6 +1,6 @@
 // The network from the command line: flags, variables, policy files, and what is said of a refusal.
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { after } from "node:test";
 
@@ -94,4 +94,43 @@ tested("what the policy says of a host is told without running anything", async 
   assert.match(stdout, /allow/);
   const denied = await world.run([COMMAND, "policy", "explain", "--allow-net=web.example.com:443", "net", "web.example.com:80"]);
   assert.match(denied.stdout, /den(y|ied)/, denied.stderr);
+});
+
+tested("variables name the proxy where the configuration asks for them, and nowhere else", async () => {
+  const config = path.join(temporaryDirectory(), "config.json");
+  writeFileSync(config, JSON.stringify({ network: { proxy_variables: true } }));
+  chmodSync(config, 0o644);
+  const code = `import os; print(sorted(name for name in os.environ if name.lower().endswith("_proxy")))\n${GET(WEB)}`;
+  const asked = await run([`--config=${config}`, "--allow-net=web.example.com"], code);
+  const both = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "http_proxy", "https_proxy", "no_proxy"];
+  assert.equal(asked.stdout, `[${both.map((name) => `'${name}'`).join(", ")}]\n${ADDRESS.web}:80\n`, asked.stderr);
+  const unasked = await run(["--allow-net=web.example.com"], code);
+  assert.equal(unasked.stdout, `[]\n${ADDRESS.web}:80\n`, unasked.stderr);
+});
+
+tested("the sandbox's own resolv.conf and hosts can be read where there is a network", async () => {
+  const code = `print(open("/etc/resolv.conf").read().split(), "localhost" in open("/etc/hosts").read())`;
+  const read = await run(["--allow-net=web.example.com"], code);
+  assert.deepEqual([read.stdout, read.stderr], ["['nameserver', '169.254.1.1'] True\n", ""]);
+});
+
+tested("a refused connection is put into words by the name that was asked for", async () => {
+  const code = `import socket
+socket.create_connection(("web.example.com", 81), 20)`;
+  const refused = await run(["--allow-net=web.example.com:80"], code);
+  assert.match(refused.stderr, /^NotCapable: Requires net access to "web\.example\.com:81", run again with --allow-net=web\.example\.com:81$/m);
+  assert.match(refused.stderr, /net web\.example\.com:81 \(connect\) +allow with --allow-net=web\.example\.com:81/);
+});
+
+tested("learn names each host and port that was reached, and the run passes again by that", async () => {
+  const directory = temporaryDirectory();
+  const [script, policy] = ["main.py", "policy.json"].map((name) => path.join(directory, name));
+  writeFileSync(script, `${GET(WEB)}\nimport socket; socket.create_connection(("${ADDRESS.private}", 80), 20).close()\n`);
+  for (const place of [script, directory]) chmodSync(place, 0o777);
+  const learn = await world.run([COMMAND, "learn", `--interpreter=${PYTHON}`, `--output=${policy}`, script]);
+  assert.equal(learn.status, 0, learn.stderr);
+  assert.deepEqual(JSON.parse(readFileSync(policy, "utf8")).net.rules, [
+    { action: "allow", proto: "tcp", cidr: `${ADDRESS.private}/32`, ports: "80" },
+    { action: "allow", host: "web.example.com", proto: "tcp", ports: "80" },
+  ]);
 });

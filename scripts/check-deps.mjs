@@ -8,6 +8,7 @@ const RULES = [
   { name: "buntime-policy", any: OURS, why: "imports nothing of ours" },
   { name: "buntime-ipc", any: OURS, why: "imports nothing of ours" },
   { name: "buntime-sandbox", any: /^(napi|tokio|buntime-)/, why: "is plain data and kernel steps" },
+  { name: "buntime-network", any: /^(napi|buntime-(sandbox|supervisor|init|cli|ipc)$)/, why: "judges by the policy alone" },
   { name: "buntime-init", any: /^(napi|tokio|buntime-(supervisor|cli)$)/, why: "is small: no runtime, no Node" },
   { name: "buntime-supervisor", any: /^(napi|buntime-(init|cli)$|python-ipc-bun$)/, why: "knows nothing of Node" },
   { name: "buntime-cli", any: /^(napi|python-ipc-bun$)/, why: "needs neither Node nor Bun" },

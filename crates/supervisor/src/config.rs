@@ -42,6 +42,9 @@ pub struct Network {
     pub deny_list: Vec<String>,
     /// New connections per second.
     pub rate_limit: f64,
+    /// `HTTP_PROXY` and its like name the sandbox's proxy, for clients that go by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_variables: Option<bool>,
     /// Who gave which of the keys. A refusal names the place.
     #[serde(skip)]
     given_by: BTreeMap<String, String>,
@@ -91,6 +94,7 @@ impl Default for SandboxConfig {
                 allow_list: vec!["*".into()],
                 deny_list: vec![],
                 rate_limit: 5.0,
+                proxy_variables: None,
                 given_by: BTreeMap::new(),
             },
             filesystem: Filesystem { allow_write: false },
@@ -255,6 +259,7 @@ const SECTIONS: [(&str, &[(&str, Kind)]); 4] = [
             ("allow_list", Kind::Texts),
             ("deny_list", Kind::Texts),
             ("rate_limit", Kind::Number),
+            ("proxy_variables", Kind::Bool),
         ],
     ),
     ("filesystem", &[("allow_write", Kind::Bool)]),

@@ -550,6 +550,9 @@ fn environment(options: &Options, settled: &Settled, policy_path: &str) -> Resul
             values.insert(name, value);
         }
     }
+    if settled.egress.is_wanted() && settled.config.network.proxy_variables == Some(true) {
+        values.extend(network::proxy_variables());
+    }
     values.extend(options.env.iter().map(|(name, value)| (name.into(), value.into())));
     values.insert("POLICY_PATH".into(), policy_path.into());
     values.insert("PYTHONUNBUFFERED".into(), "1".into());

@@ -1,6 +1,7 @@
 //! The network of one sandbox, as its supervisor sees it: what of it the policy wants, and the news that come of it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard};
@@ -70,6 +71,15 @@ pub fn bounds(rate: f64) -> Bounds {
         half_open: Duration::from_secs(60),
         connect: Duration::from_secs(30),
     }
+}
+
+/// What names the proxy to clients that go by variables, which some read in lower case alone.
+pub fn proxy_variables() -> impl Iterator<Item = (OsString, OsString)> {
+    const PROXY: &str = "http://169.254.1.1:8080";
+    const OWN: &str = "localhost,127.0.0.1,::1,169.254.1.2";
+    let variables = [("HTTP_PROXY", PROXY), ("HTTPS_PROXY", PROXY), ("ALL_PROXY", PROXY), ("NO_PROXY", OWN)];
+    let both = variables.into_iter().flat_map(|(name, value)| [(name.to_owned(), value), (name.to_lowercase(), value)]);
+    both.map(|(name, value)| (name.into(), value.into()))
 }
 
 /// What the network's threads tell, until the reader takes it.

@@ -405,10 +405,10 @@ async fn a_set_that_cannot_be_enforced_changes_nothing() {
     std::fs::create_dir(blocked.parent().expect("joined")).expect("created");
     let (supervisor, seen) = started(options).await;
     supervisor.run(Run::Code("x = 5".into())).expect("run");
-    let text = r#"{"version": 1, "net": {"rules": [{"action": "allow", "host": "example.com"}]}}"#;
+    let text = r#"{"version": 1, "plugins": {"namespaces": false}}"#;
     let policies = vec![buntime_policy::parse_policy(text, "test").expect("valid")];
-    let network = PolicySet { policies, keys: vec![], source: MetaSource::Apply };
-    let error = supervisor.apply_policy_set(network).await.expect_err("refused");
+    let unenforced = PolicySet { policies, keys: vec![], source: MetaSource::Apply };
+    let error = supervisor.apply_policy_set(unenforced).await.expect_err("refused");
     assert_eq!(error.code, "ERR_BUNTIME_UNSUPPORTED");
     let before = std::fs::read_to_string(&blocked).expect("written at the start");
     // One that fails late: the sandbox is ready, and the file cannot be written.

@@ -1,6 +1,7 @@
 //! Landlock: the same tree as the mounts show, as a second wall (landlock(7)).
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
@@ -9,16 +10,29 @@ use landlock::{
 
 use super::{During, Result, failure};
 use crate::message::{Failure, Step};
-use crate::plan::{LandlockRule, Rights};
+use crate::plan::{LandlockRule, Node, Plan, Rights};
 use crate::sys;
+
+/// The first that knows a right to truncate (Linux 6.2, landlock(7)).
+const ABI_OF_TRUNCATE: i32 = 3;
 
 /// A file that no rule covers: that it cannot be opened shows that the rules hold.
 pub const PROBE: &str = "/.buntime/landlock-probe";
 
-/// Restricts this process to the rules, with everything that the kernel's ABI can restrict, and returns that ABI.
-/// Anything less than full enforcement is an error.
-pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
+/// Restricts this process to the plan's rules, with everything that the kernel's ABI can restrict, and returns that
+/// ABI. Anything less than full enforcement is an error.
+pub fn restrict(plan: &Plan) -> Result<u32> {
     let kernel = sys::landlock_abi().during(Step::Landlock)?;
+    if kernel < ABI_OF_TRUNCATE
+        && let Some(path) = truncatable(&plan.tree, &plan.landlock)
+    {
+        let message = format!(
+            "below {} some things may be written and not every file's content, and this kernel's Landlock (ABI {kernel}) \
+             does not keep files from being truncated: allow write_file there, or use Linux 6.2",
+            path.display()
+        );
+        return Err(failure(Step::Landlock, message));
+    }
     // The rights are asked for by the ABI that is there: a newer set is E2BIG or EINVAL on an older kernel.
     let abi = ABI::from(kernel);
     let fail = |error: landlock::RulesetError| Failure {
@@ -34,7 +48,7 @@ pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
         ruleset = ruleset.scope(Scope::from_all(abi)).map_err(fail)?;
     }
     let mut ruleset = ruleset.create().map_err(fail)?;
-    for rule in rules {
+    for rule in &plan.landlock {
         let place = sys::open_place(None, &rule.path.0).during(Step::Landlock)?;
         let access = access(abi, rule.rights, is_directory(&place)?);
         if access.is_empty() {
@@ -51,6 +65,18 @@ pub fn restrict(rules: &[LandlockRule]) -> Result<u32> {
         Err(error) => Err(failure(Step::Landlock, format!("landlock probe: {error}, expected EACCES"))),
         Ok(_) => Err(failure(Step::Landlock, "landlock reports to be enforced, but denied nothing")),
     }
+}
+
+/// A writable mount that holds files whose content must not be changed: `truncate` and `O_TRUNC` would empty them.
+fn truncatable<'a>(tree: &'a [Node], rules: &[LandlockRule]) -> Option<&'a Path> {
+    let mut mounts = tree.iter().filter_map(|node| match node {
+        Node::Bind(bind) if bind.writable && !bind.device => Some(bind.path.as_path()),
+        _ => None,
+    });
+    let may_be_written = |path: &Path| {
+        rules.iter().any(|rule| rule.rights.has_any(Rights::WRITE_FILE) && path.starts_with(rule.path.as_path()))
+    };
+    mounts.find(|path| !may_be_written(path))
 }
 
 /// The kernel's answer behind the crate's error.
@@ -85,4 +111,29 @@ fn access(abi: ABI, rights: Rights, directory: bool) -> BitFlags<AccessFs> {
     };
     let all = rights.each().fold(BitFlags::empty(), |all, right| all | kernel(right)) & AccessFs::from_all(abi);
     if directory { all } else { all & AccessFs::from_file(abi) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bytes;
+    use crate::plan::Bind;
+
+    #[test]
+    fn a_writable_mount_needs_the_right_to_write_whole_files() {
+        let bytes = |path: &str| Bytes::from(Path::new(path));
+        let bind = |path: &str, writable| {
+            let directory = true;
+            let (source, path) = (bytes(path), bytes(path));
+            Node::Bind(Bind { source, path, directory, writable, exec: false, device: false, grant: true })
+        };
+        let rule = |path: &str, rights| LandlockRule { path: bytes(path), rights };
+        let tree = [bind("/read", false), bind("/write", true), bind("/write/pinned", true)];
+        assert_eq!(truncatable(&tree, &[rule("/write", Rights::WRITE)]), None);
+        assert_eq!(truncatable(&tree, &[rule("/", Rights::ALL)]), None);
+        // A right of its own, and one that is given to each entry since one of them must not be written.
+        for rules in [&[rule("/write", Rights::MAKE_DIR)][..], &[rule("/write/a", Rights::WRITE)], &[]] {
+            assert_eq!(truncatable(&tree, rules), Some(Path::new("/write")));
+        }
+    }
 }

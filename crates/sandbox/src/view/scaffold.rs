@@ -80,7 +80,11 @@ impl Builder {
             // Also where all of `/etc` is denied; not where this very file is.
             if !tree.binds.contains_key(&at) && !tree.nearest(&at).is_some_and(|nearest| nearest.is_there()) {
                 tree.parents(&at);
-                self.view.stand_ins.push(at.clone());
+                // Whoever reads those of the network wants the sandbox's own, where it has one.
+                let is_wanted = scaffold.network && !["/etc/passwd", "/etc/group"].contains(&path);
+                if !is_wanted {
+                    self.view.stand_ins.push(at.clone());
+                }
                 tree.put(at, Node::Text { path: Bytes::from(path), text: text.to_owned() });
                 self.view.landlock.push(LandlockRule { path: Bytes::from(path), rights: read });
             }
