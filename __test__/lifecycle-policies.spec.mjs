@@ -115,7 +115,7 @@ test("a set that cannot be used changes nothing", timeout, async () => {
   };
   await refused({ policies: [{ version: 2 }] }, /policies\[0\].*version/);
   await refused({ policies: [policy([]), policy([{ action: "alow", path: "/", perms: READ }])] }, /policies\[1\].*fs\.rules\[0\]/);
-  await refused({ policies: [{ version: 1, net: { rules: [{ action: "allow", host: "example.com" }] } }] }, /network/);
+  await refused({ policies: [{ version: 1, plugins: { seccomp: false } }] }, /plugins\.seccomp/);
   await refused({ policies: {} }, /option "policies": expected a list/);
   await refused({}, /option "policies": expected a list/);
   await refused(undefined, /option "set": expected an object/);

@@ -375,8 +375,7 @@ mod tests {
     /// Whether a flow to a name passes, or who refuses it by which rule.
     fn asked(network: Value, host: &str, port: u16) -> Option<(String, String)> {
         let ceiling = over(json!({ "network": network })).unwrap().config.network.ceiling().unwrap();
-        let mut flags = buntime_policy::Permissions::default();
-        flags.allow_all = true;
+        let flags = buntime_policy::Permissions { allow_all: true, ..Default::default() };
         let mut stack = buntime_policy::PolicyStack::deny_all();
         stack.push_flags(&flags, "/").unwrap();
         let name = buntime_policy::Name::parse(host).unwrap();

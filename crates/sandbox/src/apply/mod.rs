@@ -173,8 +173,7 @@ fn launch(helper: &HelperEnd) -> Result<i32> {
     }
 
     // The second wall over files.
-    let landlock_abi =
-        if off(Layer::Landlock) || !plan.with_landlock { 0 } else { landlock::restrict(&plan)? };
+    let landlock_abi = if off(Layer::Landlock) || !plan.with_landlock { 0 } else { landlock::restrict(&plan)? };
     if !plan.with_landlock {
         notes.push("Landlock is left out, as plugins.landlock asks".into());
     }
