@@ -83,6 +83,8 @@ pub fn can_write(worker: i32) -> io::Result<bool> {
     match u32::try_from(worker).map_err(io::Error::other).and_then(|tid| Caller::new(tid).open_memory()) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        // It has ended already: nothing is shown to it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(true),
         Err(error) => Err(error),
     }
 }
