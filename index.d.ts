@@ -195,8 +195,8 @@ export interface Enforcement {
   landlock: { abi: number } | null;
   seccomp: boolean;
   limits: "rlimit" | "none";
-  /** What the worker reaches: nothing, or all that the host does (`sandboxEnabled: false`). */
-  network: "none" | "host";
+  /** How what the worker connects to is brought to the relay; none without a network; the host's own with `sandboxEnabled: false`. */
+  network: "none" | "tproxy" | "redirect" | "host";
   notes: string[];
 }
 export interface Snapshot {

@@ -111,17 +111,17 @@ test("start rejects a policy file that is missing", timeout, async () => {
   );
 });
 
-test("start rejects a right that nothing enforces", timeout, async () => {
+test("start rejects a rule that nothing enforces", timeout, async () => {
   const policyPath = file("policy.json", {
     version: 1,
-    fs: { rules: [{ action: "allow", path: "/usr", perms: ["execute"] }] },
+    exec: { rules: [{ action: "allow", path: "/usr/bin/*", sha256: "0".repeat(64) }] },
   });
   await assert.rejects(
     async () => {
       const supervisor = new Supervisor({ policyPath });
       await supervisor.start();
     },
-    (error) => error instanceof PolicyError && /leave execute out/.test(error.message),
+    (error) => error instanceof PolicyError && /name that one/.test(error.message),
   );
 });
 

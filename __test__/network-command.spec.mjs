@@ -49,6 +49,35 @@ tested("without a value all that is public is allowed, and a denial of the same 
   assert.deepEqual(privately.seen.reached, []);
 });
 
+tested("the host's own public address is the host, and not the public internet", async () => {
+  const [byAddress, byName] = [`http://${ADDRESS.own}/`, "http://own.example.com/"];
+  for (const [flag, url] of [["--allow-net", byAddress], ["--allow-net", byName], ["--allow-net=*.example.com", byName]]) {
+    const denied = await run([flag], GET(url));
+    assert.notEqual(denied.status, 0, `${flag} ${url}`);
+    assert.deepEqual(denied.seen.reached, [], `${flag} ${url}`);
+  }
+  for (const [flag, url] of [[`--allow-net=${ADDRESS.own}`, byAddress], ["--allow-net=own.example.com", byName]]) {
+    const named = await run([flag], GET(url));
+    assert.deepEqual([named.status, named.stdout], [0, `${ADDRESS.own}:80\n`], `${flag} ${url}: ${named.stderr}`);
+  }
+});
+
+tested("the record of calls names hosts, with what the policy says of each", async () => {
+  const audit = path.join(temporaryDirectory(), "audit.jsonl");
+  const code = `import socket
+socket.create_connection(("web.example.com", 80), 20).close()
+for peer in (("web.example.com", 81), ("${ADDRESS.evil}", 80)):
+    try: socket.create_connection(peer, 20)
+    except OSError: pass`;
+  const policy = path.join(temporaryDirectory(), "policy.json");
+  writeFileSync(policy, JSON.stringify({ version: 1, audit: { enabled: true, events: ["connect"] } }));
+  const { status, stderr } = await run([`--policy=${policy}`, `--audit=${audit}`, "--allow-net=web.example.com:80"], code);
+  assert.equal(status, 0, stderr);
+  const lines = readFileSync(audit, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+  const seen = lines.map(({ target, decision }) => `${decision} ${target}`);
+  for (const line of ["allow web.example.com:80", "deny web.example.com:81", `deny ${ADDRESS.evil}:80`]) assert.ok(seen.includes(line), seen.join("; "));
+});
+
 tested("variables say the same, and flags stand above them", async () => {
   const env = { POD_ALLOW_NET: "web.example.com" };
   assert.equal((await run([], GET(WEB), env)).status, 0);

@@ -58,6 +58,21 @@ test("without a list no program runs", timeout, async () => {
   assert.ok(!output.includes("PROOF"));
 });
 
+test("the right `execute` of a rule about files allows and denies as a rule about programs does", timeout, async () => {
+  const policyPath = path.join(temporaryDirectory(), "policy.json");
+  const rule = (action, file, perms) => ({ action, path: file, perms });
+  const outputOf = async (rules, exec = []) => {
+    writeFileSync(policyPath, JSON.stringify({ version: 1, fs: { rules }, exec: { rules: exec } }));
+    const { output } = await execute(`${LIBC}\nprint("code", run("/bin/echo", "RAN"), run("/bin/true"), flush=True)`, { policyPath });
+    return output;
+  };
+  const echo = realpathSync("/bin/echo");
+  const allowed = [rule("allow", echo, ["execute"])];
+  assert.match(await outputOf(allowed), /^RAN\ncode 0 99\n$/);
+  const programs = [echo, realpathSync("/bin/true")].map((file) => ({ action: "allow", path: file }));
+  assert.match(await outputOf([rule("deny", echo, ["read_file", "execute"])], programs), /^code 99 0\n$/);
+});
+
 test("an allowed env starts no program that is not allowed", timeout, async () => {
   const code = `${LIBC}\nprint("code", run("/usr/bin/env", "/usr/bin/printf", "PRO%s", "OF"), run("/usr/bin/env", "/bin/echo", "reached"))`;
   const { output } = await run(code, ["/usr/bin/env", "/bin/echo"], { allowRead: ["/bin", "/usr/bin"] });

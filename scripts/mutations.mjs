@@ -387,7 +387,7 @@ function document(attacks, judged) {
   const lines = [
     "# Attacks, and what holds them",
     "",
-    "Made by `scripts/mutations.mjs`: do not edit. Each attack of `__test__/attacks` is run in a product of which layers are switched off,",
+    "Made by `scripts/mutations.mjs`: do not edit. Each attack of `__test__/attacks`, save those of its folder `network`, is run in a product of which layers are switched off,",
     "as a root caller and as an ordinary one; whether it succeeded is seen from the host. With every layer on, all are held but those",
     "that nothing is said to hold.",
     "",

@@ -829,7 +829,8 @@ def put_refusals_into_words(module):
         try:
             return connect_plainly(self, address)
         except PermissionError:
-            if not (isinstance(address, tuple) and len(address) >= 2):
+            is_stream = self.type & 0xF == module.SOCK_STREAM  # datagrams have no flag
+            if not (is_stream and isinstance(address, tuple) and len(address) >= 2):
                 raise
             host, port = names.get(address[0], address[0]), address[1]
         raise NotCapable("net", f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

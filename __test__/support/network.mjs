@@ -17,7 +17,7 @@ export const PYTHON = process.env.ATTACK_PYTHON ?? "/usr/bin/python3";
 /** An interpreter with the clients of network/requirements.txt; scripts/network-clients.mjs makes it. */
 export const CLIENTS = process.env.BUNTIME_TEST_CLIENTS ?? path.join(root, "target", "clients", "bin", "python3");
 
-/** Who is who. Every address is local to the world. */
+/** Who is who. Every address is local to the world: on lo, which counts as the internet, but for the machine's `own`. */
 export const ADDRESS = {
   web: "93.184.216.34",
   api: "140.82.121.3",
@@ -27,6 +27,7 @@ export const ADDRESS = {
   metadata: "169.254.169.254",
   six: "2606:2800::1",
   evilSix: "2606:2800::666",
+  own: "45.33.32.1",
   resolver: "127.0.0.53",
   foreignResolver: "8.8.8.8",
 };
@@ -44,6 +45,7 @@ export const ZONE = {
   "alias.example.com": { CNAME: "second.example.com" },
   "second.example.com": { CNAME: "web.example.com" },
   "strays.example.com": { CNAME: "evil.example.net" },
+  "own.example.com": { A: [ADDRESS.own] },
   "db.internal": { A: [ADDRESS.private] },
   "inside.example.com": { A: [ADDRESS.private] },
   "metadata.example.com": { A: [ADDRESS.metadata] },
@@ -135,7 +137,8 @@ export class World {
     const config = {
       directory: this.directory,
       secret: this.secret,
-      addresses: [...Object.values(ADDRESS).filter((address) => !address.startsWith("127.")).map((address) => `${address}/${address.includes(":") ? 128 : 32}`),
+      own: `${ADDRESS.own}/32`,
+      addresses: [...Object.values(ADDRESS).filter((address) => !address.startsWith("127.") && address !== ADDRESS.own).map((address) => `${address}/${address.includes(":") ? 128 : 32}`),
         "45.100.0.1/24", "198.18.0.1/24", "169.254.1.1/32", "2606:2800::ffff/128"],
       nameservers: [ADDRESS.resolver, ADDRESS.foreignResolver],
       datagrams: [ADDRESS.web, ADDRESS.evil, ADDRESS.private, ADDRESS.six, "127.0.0.1"],

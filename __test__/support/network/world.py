@@ -39,6 +39,7 @@ def main():
     linux.raise_loopback()
     for address in config["addresses"]:
         linux.add_address(address)
+    linux.add_interface("card", config["own"])
     for name in ("resolv.conf", "hosts"):
         # Written through a symlink, as systemd-resolved has it, the mount covers what the link leads to.
         linux.bind_mount(os.path.join(config["directory"], name), os.path.realpath("/etc/" + name))

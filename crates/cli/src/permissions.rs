@@ -61,7 +61,7 @@ static FLAGS: [Flag; 14] = [
     deny(Write, "deny-write", "PATHS", "Never write there"),
     allow(Env, "allow-env", "NAMES", "See these environment variables, as in PATH,AWS_*").short('E'),
     deny(Env, "deny-env", "NAMES", "Never see these environment variables"),
-    allow(Net, "allow-net", "HOSTS", "Connect to these hosts, as in github.com:443,*.cdn.com,10.0.0.0/8,:53")
+    allow(Net, "allow-net", "HOSTS", "Connect to these hosts, as in github.com:443,*.cdn.com,10.0.0.0/8,:443")
         .short('N'),
     deny(Net, "deny-net", "HOSTS", "Never connect to these hosts"),
     allow(Run, "allow-run", "PROGRAMS", "Start these programs"),

@@ -14,7 +14,7 @@ const WORKER: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 2));
 /// Where the HTTP proxy is.
 const PROXY: u16 = 8080;
 /// Where names are asked for, at any address: on hosts with a resolver of their own, loopback too.
-const DNS: u16 = 53;
+pub(crate) const DNS: u16 = 53;
 
 /// Why a flow to [`Destination::Nowhere`] or [`Destination::Own`] is not served.
 pub(crate) const NOWHERE: &str = "nothing is there";

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
 
+use crate::own::is_own;
 use crate::pace::Turn;
 use crate::state::State;
 use crate::{Decided, Flow, ResolveError};
@@ -169,7 +170,10 @@ pub(crate) async fn resolve(state: &State, wanted: &Wanted<'_>) -> Result<Vec<Ta
     let mut allowed = Vec::new();
     let mut denied = None;
     for address in addresses {
-        let decision = state.egress().decide(name, address, port, proto);
+        let mut decision = state.egress().decide(name, address, port, proto);
+        if decision.allowed && is_own(address) {
+            decision = state.egress().decide_own(name, address, port, proto);
+        }
         match decision.allowed {
             true => allowed.push(Target { address, decision }),
             false => drop(denied.get_or_insert(Target { address, decision })),

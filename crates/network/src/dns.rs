@@ -146,7 +146,8 @@ fn ttl(of_upstream: Duration) -> u32 {
 
 fn denied(state: &State, target: String, decision: Decision) -> Reply {
     let rule = decision.rule.as_deref().map_or_else(String::new, |rule| format!(" by {rule}"));
-    let why = format!("denied{rule} ({})", decision.source);
+    // Where it was written is a path of the host's.
+    let why = format!("denied{rule}");
     tell(state, target, decision);
     Reply::denied(why)
 }

@@ -11,12 +11,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buntime_policy::{Decision, Egress, Name, Proto};
+use buntime_policy::{Decision, Egress, Name, Peer, Proto};
 
 use crate::state::State;
 
-pub use names::Names;
-pub use upstream::{ResolveError, Resolved, Sources, Upstream};
+use names::Names;
+use upstream::{ResolveError, Resolved, Sources, Upstream};
 
 mod accept;
 mod datagram;
@@ -28,6 +28,7 @@ mod dns;
 pub mod fuzzing;
 mod judge;
 mod names;
+mod own;
 mod pace;
 mod parked;
 mod proxy;
@@ -215,8 +216,16 @@ impl Network {
         verdict.await.unwrap_or(DENIED)
     }
 
-    /// As [`judge_connect`](Self::judge_connect), for callers with no executor. `then` is called once, on one of the network's threads or
-    /// on this one, and must not block.
+    /// Whom a flow to this address is meant for, where that is another host or a port of this one that a rule names.
+    pub fn peer(&self, to: SocketAddr, proto: Proto) -> Option<Peer> {
+        match destination::Destination::of(&self.state, destination::canonical(to), proto) {
+            destination::Destination::Peer(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// As [`judge_connect`](Self::judge_connect), for callers with no executor. `then` is called once, on one of the
+    /// network's threads or on this one, and must not block.
     pub fn judge(&self, to: SocketAddr, proto: Proto, blocking: bool, then: impl FnOnce(Verdict) + Send + 'static) {
         let mut answer = Answer(Some(then));
         let state = self.state.clone();

@@ -1,11 +1,11 @@
 //! The HTTP proxy at 169.254.1.1:8080, for clients that were told to use one.
 //!
-//! It gives no right that a plain connection has not: each request, also each on a connection that is kept alive, is
-//! judged by itself, by [`dial`], which is the only way out. `hyper` reads and writes both sides, so that what goes out is a message that we
-//! made, never bytes of the client's that a server might split in another way.
+//! It gives no right that a plain connection has not: each request, also each on a connection that is kept alive, goes
+//! to the peer that it names, which was judged by [`dial`], the only way out. `hyper` reads and writes both sides, so
+//! that what goes out is a message that we made, never bytes of the client's that a server might split in another way.
 //!
-//! What is denied gets 403 and a text that says by which rule, and how to allow it; a peer that cannot be reached 502, one
-//! that does not answer in time 504.
+//! What is denied gets 403 and a text that says by which rule, and how to allow it; a peer that cannot be reached 502,
+//! one that does not answer in time 504.
 //!
 //! No `Via` field is added: a server sees the same request by either way out.
 
@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use buntime_policy::Proto;
+use buntime_policy::{Peer, Proto};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
@@ -24,13 +24,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use crate::Flow;
+use crate::destination::DNS;
 use crate::dial::{Dialled, dial};
 use crate::relay::relay;
 use crate::state::State;
+use crate::{Flow, Names};
 use answer::Body;
 use exchange::Links;
-use request::{Endpoint, Wanted};
+use request::{Endpoint, Problem, Wanted};
 
 mod answer;
 pub(crate) mod exchange;
@@ -88,10 +89,33 @@ struct Client {
 impl Client {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        match Wanted::of(&parts) {
-            Ok(Wanted::Tunnel(to)) => self.connect(Request::from_parts(parts, body), &to).await,
-            Ok(Wanted::Forward(to)) => self.forward(parts, body, &to).await,
-            Err(problem) => answer::text(problem.status, &problem.text),
+        let answered = match Wanted::of(&parts) {
+            Ok(Wanted::Tunnel(to)) => match self.meant(to) {
+                Ok(to) => Ok(self.connect(Request::from_parts(parts, body), &to).await),
+                Err(problem) => Err(problem),
+            },
+            Ok(Wanted::Forward(to)) => match self.meant(to) {
+                Ok(to) => Ok(self.forward(parts, body, &to).await),
+                Err(problem) => Err(problem),
+            },
+            Err(problem) => Err(problem),
+        };
+        answered.unwrap_or_else(|problem| answer::text(problem.status, &problem.text))
+    }
+
+    /// Whom a plain connection there would reach: an address that stands for a name is that name, and port 53 is the
+    /// sandbox's resolver, which is nobody's to pass by.
+    fn meant(&self, to: Endpoint) -> Result<Endpoint, Problem> {
+        let refused = |text: String| Problem { status: StatusCode::FORBIDDEN, text };
+        if to.port == DNS {
+            return Err(refused("port 53 is the resolver's, at every address".to_owned()));
+        }
+        match to.peer {
+            Peer::Address(address) if Names::is_for_names(address) => match self.state.names().name_of(address) {
+                Some(name) => Ok(Endpoint { peer: Peer::Name(name), ..to }),
+                None => Err(refused(format!("nothing is at {:?}", to.shown()))),
+            },
+            _ => Ok(to),
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Class {
     Public,
     /// Somebody's own network: RFC 1918, RFC 6598, RFC 4193.
     Private,
+    /// An address that an interface of this machine has, and that is none of the others.
+    Own,
     /// The machine itself, by `127.0.0.0/8`, `::1`, or the unspecified address, which connects to the same.
     Loopback,
     /// None of these; in words.

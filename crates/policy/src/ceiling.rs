@@ -67,7 +67,9 @@ impl Ceiling {
             let whole = port.is_some() || item.ports.is_any();
             whole
                 && is_at(item)
-                && (name.is_some_and(|name| item.host.names(name)) || item.holds(address, name.is_none()))
+                && (name.is_some_and(|name| item.host.names(name))
+                    // What denies localhost denies where it leads, by whichever name.
+                    || item.holds(address, name.is_none() || item.host.is_localhost()))
         };
         if let Some(item) = self.deny.iter().find(is_denied) {
             return Some(Decision::refusal(format!("deny {}", item.text), item.origin.to_string()));

@@ -62,8 +62,9 @@ impl Egress {
         if let Some(refusal) = self.ceiling.refuses(Some(name), address, None) {
             return refusal;
         }
-        let decide =
-            |port, proto| self.decide_contact(&Contact { name: Some(name.clone()), address, port: Some(port), proto });
+        let decide = |port, proto| {
+            self.decide_contact(&Contact { name: Some(name.clone()), address, port: Some(port), proto, is_own: false })
+        };
         let mut denial: Option<Decision> = None;
         let mut warned: Option<Decision> = None;
         for (port, proto) in self.turns(name, address) {
@@ -81,14 +82,21 @@ impl Egress {
     /// May a flow go to this name? As far as that can be said before the name is resolved: [`Egress::decide`] may
     /// still refuse the address.
     pub fn decide_named(&self, name: &Name, port: u16, proto: Proto) -> Decision {
-        let contact = Contact { name: Some(name.clone()), address: None, port: Some(port), proto };
+        let contact = Contact { name: Some(name.clone()), address: None, port: Some(port), proto, is_own: false };
         self.decide_contact(&contact)
     }
 
     /// May a flow go there? `name` is the name that the client asked for, where it did; `address` is where the flow
     /// would really go, after upstream resolution.
     pub fn decide(&self, name: Option<&Name>, address: IpAddr, port: u16, proto: Proto) -> Decision {
-        let contact = Contact { name: name.cloned(), address: Some(address), port: Some(port), proto };
+        let contact = Contact { name: name.cloned(), address: Some(address), port: Some(port), proto, is_own: false };
+        self.decide_contact(&contact)
+    }
+
+    /// The same for an address that an interface of this machine has: what is reached there is the host itself, which
+    /// no rule about the public internet means.
+    pub fn decide_own(&self, name: Option<&Name>, address: IpAddr, port: u16, proto: Proto) -> Decision {
+        let contact = Contact { name: name.cloned(), address: Some(address), port: Some(port), proto, is_own: true };
         self.decide_contact(&contact)
     }
 
@@ -111,11 +119,12 @@ impl Egress {
     /// What [`Egress::decide_query`] cannot know of a name: which of the addresses that it may lead to are allowed. None
     /// for what is denied anyway, and for an address.
     pub fn outlook(&self, query: &Query) -> Option<&'static str> {
-        let Subject::Net(Contact { name: Some(name), address: None, port, proto }) = &query.subject else {
+        let Subject::Net(Contact { name: Some(name), address: None, port, proto, .. }) = &query.subject else {
             return None;
         };
         let leads_to = |address: IpAddr| {
-            let contact = Contact { name: Some(name.clone()), address: Some(address), port: *port, proto: *proto };
+            let (name, address) = (Some(name.clone()), Some(address));
+            let contact = Contact { name, address, port: *port, proto: *proto, is_own: false };
             self.decide_contact(&contact).allowed
         };
         if !self.decide_query(query).allowed {
@@ -139,8 +148,9 @@ impl Egress {
     /// The flag that would allow a flow over TCP which is denied: with its name where that helps, else with its
     /// address. None where no flag does.
     pub fn hint(&self, name: Option<&Name>, address: Option<IpAddr>, port: u16) -> Option<String> {
-        let contact = Contact { name: name.cloned(), address, port: Some(port), proto: Proto::Tcp };
         let by_name = name.map(|name| format!("{name}:{port}"));
+        let (name, proto) = (name.cloned(), Proto::Tcp);
+        let contact = Contact { name, address, port: Some(port), proto, is_own: false };
         let by_address = address.map(|address| SocketAddr::new(address, port).to_string());
         [by_name, by_address].into_iter().flatten().find_map(|target| self.flag_that_allows(&contact, &target))
     }
@@ -185,11 +195,6 @@ impl Egress {
     /// Whether any rule allows UDP.
     pub fn wants_udp(&self) -> bool {
         self.grants().iter().any(|grant| grant.proto == Proto::Udp)
-    }
-
-    /// The policy below.
-    pub fn stack(&self) -> &PolicyStack {
-        &self.stack
     }
 
     /// Ports at which the rules about a name, and about an address that it leads to, may change their answer, with each

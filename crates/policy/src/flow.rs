@@ -8,7 +8,8 @@
 //! to be named. Whoever answers for a name chooses what it resolves to, at every lookup anew; so a rule about names
 //! means the public internet, and
 //!
-//! - a private address needs a rule with a block that holds it, or one with the very name that was asked for;
+//! - a private address, and one that an interface of this machine has, needs a rule with a block that holds it, or one
+//!   with the very name that was asked for;
 //! - an address of the machine itself needs a rule with a block of nothing but such addresses, or is what `localhost`
 //!   was asked for and allowed;
 //! - any other special address (link-local, the clouds' metadata, multicast, documentation) needs a rule with a block.
@@ -37,6 +38,8 @@ pub(crate) struct Contact {
     /// None: the host as a whole.
     pub(crate) port: Option<u16>,
     pub(crate) proto: Proto,
+    /// An interface of this machine has the address.
+    pub(crate) is_own: bool,
 }
 
 /// Rules that stand and restrictions that are lifted, among those about one aspect of a flow.
@@ -50,12 +53,13 @@ struct Weighed<'a> {
 struct Forms {
     folded: IpAddr,
     original: IpAddr,
+    is_own: bool,
 }
 
 impl PolicyStack {
     pub(crate) fn decide_contact(&self, contact: &Contact) -> Decision {
         let Contact { name, address, .. } = contact;
-        let forms = address.map(|original| Forms { folded: fold(original), original });
+        let forms = address.map(|original| Forms { folded: fold(original), original, is_own: contact.is_own });
         let subject = Subject::Net(contact.clone());
         let candidates: Vec<Ranked<'_>> =
             self.candidates(&subject).filter(|(_, rule)| contact.is_by(&rule.target)).collect();
@@ -120,7 +124,7 @@ impl Contact {
     /// True where the rule is about this flow, by its name or by its address.
     pub(crate) fn is_about(&self, rule: &Rule) -> bool {
         let name = self.name.as_ref();
-        let by_address = |original| Forms { folded: fold(original), original }.are_in(rule, name);
+        let by_address = |original| Forms { folded: fold(original), original, is_own: self.is_own }.are_in(rule, name);
         self.is_by(&rule.target) && (name.is_some_and(|name| rule.names(name)) || self.address.is_some_and(by_address))
     }
 }
@@ -142,7 +146,7 @@ impl Rule {
             (Class::Public, _) => true,
             (Class::Loopback, Host::Cidr(block)) => block.is_loopback(),
             (Class::Loopback, Host::Name(name)) => is_localhost && name.is_localhost(),
-            (Class::Private | Class::Special(_), Host::Cidr(_)) => true,
+            (Class::Private | Class::Own | Class::Special(_), Host::Cidr(_)) => true,
             _ => false,
         }
     }
@@ -155,7 +159,9 @@ impl Forms {
             Target::Everything => true,
             Target::Net { host: Host::Any, .. } => asked.is_none(),
             Target::Net { host: Host::Name(name), .. } => {
-                name.is_localhost() && asked.is_none_or(Name::is_localhost) && is_localhost(self.folded)
+                // What denies localhost denies where it leads, by whichever name.
+                let is_meant = rule.action == Action::Deny || asked.is_none_or(Name::is_localhost);
+                name.is_localhost() && is_meant && is_localhost(self.folded)
             }
             // Behind NAT64 is an IPv4 address. No wide block of IPv6 allows it, and each denies it.
             Target::Net { host: Host::Cidr(block), .. } => {
@@ -182,7 +188,10 @@ fn named(
     by_address: &[Ranked<'_>],
     by_name: &[Ranked<'_>],
 ) -> Decision {
-    let class = Class::of(forms.folded);
+    let class = match Class::of(forms.folded) {
+        Class::Public if forms.is_own => Class::Own,
+        class => class,
+    };
     if !decision.allowed || class == Class::Public {
         return decision;
     }
@@ -192,11 +201,14 @@ fn named(
         rule.action != Action::Deny
             && matches!(&rule.target, Target::Net { host: Host::Name(own), .. } if !own.is_localhost())
     };
-    if by_address.iter().chain(by_name).any(vouches) || class == Class::Private && by_name.iter().any(is_exact) {
+    if by_address.iter().chain(by_name).any(vouches)
+        || matches!(class, Class::Private | Class::Own) && by_name.iter().any(is_exact)
+    {
         return decision;
     }
     let what = match class {
         Class::Private => "private addresses need a rule with the address, or with the very name",
+        Class::Own => "this machine's own addresses need a rule with the address, or with the very name",
         Class::Loopback => "addresses of the machine itself need a rule with the address, or localhost",
         Class::Special(what) => return Decision { overridden: decision.overridden, ..special(what) },
         Class::Public => return decision,

@@ -77,6 +77,7 @@ pub fn parse_policy(text: &str, source_name: &str) -> Result<Policy, PolicyError
     root.optional("$schema", |node| node.text("the address of a schema", |_| Ok(())))?;
     let mut rules = Vec::new();
     read_rules(&root, "fs", keys::FS_RULE, &mut rules, fs_rule)?;
+    split_execute(&mut rules);
     read_rules(&root, "net", keys::NET_RULE, &mut rules, net_rule)?;
     read_rules(&root, "exec", keys::EXEC_RULE, &mut rules, exec_rule)?;
     read_rules(&root, "env", keys::ENV_RULE, &mut rules, env_rule)?;
@@ -178,6 +179,22 @@ fn fs_rule(object: &Object, _: Action) -> Result<Target, PolicyError> {
         }
     }
     Ok(Target::Fs { path, perms })
+}
+
+/// To execute a file is one permission, whichever of its two places it is written in: `exec` rules are judged by it.
+fn split_execute(rules: &mut Vec<Rule>) {
+    let mut programs = Vec::new();
+    rules.retain_mut(|rule| {
+        let Target::Fs { path, perms } = &mut rule.target else { return true };
+        let count = perms.len();
+        perms.retain(|perm| *perm != FsPerm::Execute);
+        if perms.len() < count {
+            let target = Target::Exec { program: Program::Path(path.clone()), sha256: None };
+            programs.push(Rule { target, origin: rule.origin.clone(), ..*rule });
+        }
+        perms.len() == count || !perms.is_empty()
+    });
+    rules.append(&mut programs);
 }
 
 fn net_rule(object: &Object, action: Action) -> Result<Target, PolicyError> {

@@ -45,6 +45,10 @@ impl Query {
 
     /// May this be done to `path`, which is absolute?
     pub fn fs(path: &str, perm: FsPerm) -> Result<Self, PolicyError> {
+        if perm == FsPerm::Execute {
+            // Asked of the rules about programs, which it is said by.
+            return literal(PermissionKind::Run, path).map(|path| Subject::Run(Program::Path(path)).into());
+        }
         literal(perm.kind(), path).map(|path| Subject::Fs { path, perm }.into())
     }
 
@@ -59,7 +63,7 @@ impl Query {
             Ok(Peer::Address(address)) => (None, Some(address)),
             Err(problem) => return Err(ill_formed(PermissionKind::Net, host, problem)),
         };
-        Ok(Subject::Net(Contact { name, address, port, proto }).into())
+        Ok(Subject::Net(Contact { name, address, port, proto, is_own: false }).into())
     }
 
     /// May this program be started? An absolute path, or a command that is looked up on `PATH`.

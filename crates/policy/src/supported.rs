@@ -1,14 +1,13 @@
 //! What a policy may say but the sandbox does not enforce yet. A caller refuses to start rather than pretend.
 //!
-//! Enforced are: files, by every right but `execute`; programs and libraries; the network; variables allowed and denied
-//! by name; what the system tells of itself; extra system calls; `--allow-all`; and the default denial of everything
-//! else.
+//! Enforced are: files; programs and libraries; the network; variables; what the system tells of itself; extra system
+//! calls; `--allow-all`; and the default denial of everything else.
 
 use std::fmt;
 
 use crate::policy::Stated;
 use crate::rule::{Origin, Program, Rule, Target};
-use crate::schema::{Action, DefaultAction, FsPerm};
+use crate::schema::{Action, DefaultAction};
 use crate::stack::PolicyStack;
 
 /// A part of the policy in force that has no effect yet.
@@ -82,13 +81,9 @@ fn needs_landlock(target: &Target) -> Option<&'static str> {
 
 /// Why a rule is not enforced, if it is not.
 fn reason(rule: &Rule) -> Option<&'static str> {
-    match (&rule.target, rule.action) {
-        (Target::Exec { program: Program::Path(path), sha256: Some(_) }, _) if path.is_glob() || path.is_root() => {
+    match &rule.target {
+        Target::Exec { program: Program::Path(path), sha256: Some(_) } if path.is_glob() || path.is_root() => {
             Some("sha256 pins the content of one program: name that one")
-        }
-        (_, Action::Deny) => None,
-        (Target::Fs { perms, .. }, _) => {
-            perms.contains(&FsPerm::Execute).then_some("programs are allowed by exec rules: leave execute out")
         }
         _ => None,
     }

@@ -721,8 +721,11 @@ impl Generation {
     /// The sandbox is gone: reads what it left, and leaves nothing behind.
     async fn bury(&mut self) -> Ended {
         if let Some(network) = self.network.take() {
-            // Flows that are cut short tell of their ends.
-            network.stop();
+            // Flows that are cut short tell of their ends. Other sandboxes do not wait for that.
+            let theirs = network.clone();
+            if on_launcher(move || theirs.stop()).await.is_err() {
+                network.stop();
+            }
         }
         self.hear_network();
         self.hear_watcher(true);

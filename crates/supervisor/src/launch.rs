@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use buntime_ipc::{Layers, Segment, SetUp};
 use buntime_policy::{
-    Action, Egress, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, SourceKind, Target, Tier, is_reserved_env,
+    Action, Egress, MetaSource, Permissions, PolicyMeta, PolicyStack, Query, Target, Tier, is_reserved_env,
 };
 use buntime_sandbox::message::{self, LaunchFds, SupervisorEnd};
 use buntime_sandbox::mutation::{Layer, off};
@@ -58,7 +58,7 @@ pub struct Settled {
     /// What of it is about the network, below the configuration's ceiling.
     pub egress: Arc<Egress>,
     /// Where nothing is denied: what the policy would deny of the network.
-    pub would_deny: Option<Egress>,
+    pub would_deny: Option<Arc<Egress>>,
     /// Nothing of the policy is enforced: what it would deny is told.
     monitors: bool,
     /// What the worker takes for the host's name.
@@ -177,7 +177,7 @@ fn enforceable(
     let hostname = hostname(&in_force);
     let ceiling = config.network.ceiling()?;
     let egress = Arc::new(Egress::new(in_force.clone(), ceiling.clone()));
-    let would_deny = monitors.then(|| Egress::new(stack.clone(), ceiling));
+    let would_deny = monitors.then(|| Arc::new(Egress::new(stack.clone(), ceiling)));
     let mut watch = match options {
         Options { sandbox_enabled: false, .. } => Wanted::default(),
         Options { learn: true, .. } => Wanted::learning(),
@@ -411,6 +411,7 @@ pub fn launch(options: &Options, settled: &Settled, python: &Python) -> Result<L
     };
     let watch = (!plan.seccomp.watch.is_empty() || plan.seccomp.watch_code).then(|| Job {
         stack: settled.stack.clone(),
+        egress: settled.would_deny.clone().unwrap_or_else(|| settled.egress.clone()),
         runtime: python.grants().into_iter().map(|grant| grant.path).collect(),
         // Of a monitored worker the policy is asked, which sees nothing of what it is shown.
         shown: if settled.monitors { vec![] } else { [&view.readable[..], &view.writable].concat() },
@@ -470,20 +471,11 @@ pub fn write_active(options: &Options, settled: &Settled, regions: &[Region]) ->
     write(&options.active_policy_meta_path, serde_json::to_string_pretty(&settled.meta))
 }
 
-/// The policy of a sandbox that denies nothing, private addresses and datagrams included.
+/// The policy of a sandbox that denies nothing.
 fn everything() -> Result<PolicyStack, Error> {
-    const ADDRESSES: &str = r#"{"version": 1, "net": {"rules": [
-        {"action": "allow", "proto": "tcp", "cidr": "0.0.0.0/0", "ports": "0-65535"},
-        {"action": "allow", "proto": "tcp", "cidr": "::/0", "ports": "0-65535"},
-        {"action": "allow", "proto": "udp", "cidr": "0.0.0.0/0", "ports": "0-65535"},
-        {"action": "allow", "proto": "udp", "cidr": "::/0", "ports": "0-65535"},
-        {"action": "allow", "proto": "udp", "host": "*"}
-    ]}}"#;
     let mut stack = PolicyStack::deny_all();
     let permissions = Permissions { allow_all: true, ..Permissions::default() };
     stack.push_flags(&permissions, "/").map_err(policies::error)?;
-    let addresses = buntime_policy::parse_policy(ADDRESSES, "monitor").map_err(policies::error)?;
-    stack.push_policy(SourceKind::Flags, addresses, "/").map_err(policies::error)?;
     Ok(stack)
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use buntime_network::{Bounds, Decided, Flow, Interception, Listeners, Sink};
 use buntime_policy::{Action, Egress, Name, PermissionKind, PortRange, Proto, hint_flag};
 use buntime_sandbox::plan::{self, Loopback, NetworkPlan};
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::denials::Why;
 use crate::event::{Event, NetFlow};
@@ -62,11 +63,14 @@ pub fn listeners(interception: plan::Interception, raw: bool, fds: Vec<OwnedFd>)
 
 /// How much of the network one sandbox may have. `rate`: new connections a second.
 pub fn bounds(rate: f64) -> Bounds {
+    // A connection takes two of the host's descriptors, which other sandboxes and the host itself need as well.
+    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let flows = usize::try_from(descriptors / 8).unwrap_or(usize::MAX).clamp(16, 1024);
     Bounds {
         rate: Some(rate),
         waiting: 256,
         patience: Duration::from_secs(10),
-        flows: 1024,
+        flows,
         idle: Duration::from_secs(300),
         half_open: Duration::from_secs(60),
         connect: Duration::from_secs(30),
@@ -87,6 +91,8 @@ pub fn proxy_variables() -> impl Iterator<Item = (OsString, OsString)> {
 pub struct News {
     waiting: Mutex<Waiting>,
     notify: tokio::sync::Notify,
+    /// What has been told by warnings.
+    warned: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
@@ -95,8 +101,6 @@ struct Waiting {
     more_flows: u64,
     decided: Vec<Decided>,
     more_decided: u64,
-    /// What has been told by warnings.
-    warned: HashSet<String>,
 }
 
 impl Sink for News {
@@ -141,13 +145,15 @@ impl News {
 
     /// Makes events of what was told.
     pub fn tell(&self, inbound: &mut Inbound) {
-        let Waiting { flows, more_flows, decided, more_decided, warned } = &mut *self.lock();
+        // Whoever tells more meanwhile waits for none of this.
+        let Waiting { flows, more_flows, decided, more_decided } = std::mem::take(&mut *self.lock());
+        let warned = &mut *self.warned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut warn = |target: &str, text: String, batch: &mut Vec<Event>| {
             if warned.len() < MAX_WARNINGS && warned.insert(target.to_owned()) {
                 batch.push(Event::Warn(text));
             }
         };
-        for Decided { operation, target, decision } in decided.drain(..) {
+        for Decided { operation, target, decision } in decided {
             if decision.action == Action::Warn {
                 warn(&target, let_through("net", &target, &decision), &mut inbound.batch);
                 continue;
@@ -155,13 +161,17 @@ impl News {
             let pid = inbound.worker_pid.unwrap_or(0);
             let report = (PermissionKind::Net, operation.as_bytes(), target.as_bytes());
             let egress = &inbound.settled.egress;
-            let why = |target: &str| Why { decision: Some(decision), flag: flag_that_allows(egress, target) };
+            // Datagrams are allowed by policies alone.
+            let has_flag = operation != "send";
+            let flag = |target: &str| has_flag.then(|| flag_that_allows(egress, target)).flatten();
+            let why = |target: &str| Why { decision: Some(decision), flag: flag(target) };
             inbound.denials.count(report, pid, why, &mut inbound.batch);
         }
-        inbound.denials.missed(std::mem::take(more_decided));
-        for flow in flows.drain(..) {
+        inbound.denials.missed(more_decided);
+        for flow in flows {
             if flow.decision.allowed {
-                let asked = |egress: &Egress| egress.decide(flow.host.as_ref(), flow.address, flow.port, flow.proto);
+                let asked =
+                    |egress: &Arc<Egress>| egress.decide(flow.host.as_ref(), flow.address, flow.port, flow.proto);
                 if let Some(decision) = inbound.settled.would_deny.as_ref().map(asked).filter(|found| !found.allowed) {
                     let target = peer(&flow);
                     warn(&target, would_be_denied("net", &target, &decision), &mut inbound.batch);
@@ -170,9 +180,8 @@ impl News {
             }
             inbound.batch.push(Event::Net(Box::new(NetFlow::from(flow))));
         }
-        let more = std::mem::take(more_flows);
-        if more > 0 {
-            inbound.batch.push(Event::Warn(format!("{more} more flows than could be told one by one")));
+        if more_flows > 0 {
+            inbound.batch.push(Event::Warn(format!("{more_flows} more flows than could be told one by one")));
         }
     }
 }

@@ -34,10 +34,8 @@ pub(super) fn refused(egress: &Egress, refused: &Refused, to: &Endpoint) -> Resp
     let target = to.shown();
     match refused {
         Refused::Denied { decision, address } => {
-            let by = match &decision.rule {
-                Some(rule) => format!("by {rule} ({})", decision.source),
-                None => format!("by default ({})", decision.source),
-            };
+            // Where the rule was written is a path of the host's.
+            let by = decision.rule.as_ref().map_or_else(|| "by default".to_owned(), |rule| format!("by {rule}"));
             let name = match &to.peer {
                 Peer::Name(name) => Some(name),
                 Peer::Address(_) => None,

@@ -1,7 +1,7 @@
 //! Requests in absolute form: a connection to the server, one request and one response at a time.
 //!
 //! One connection is kept for the client's next request to the same server, so that a page with a hundred parts is not a
-//! hundred new connections. The policy is asked again each time.
+//! hundred new connections. It leads to the very peer that was judged for it.
 
 use std::io;
 use std::pin::Pin;
@@ -55,7 +55,6 @@ struct Inner {
 
 struct Link {
     to: Endpoint,
-    flow: Arc<Record>,
     sender: SendRequest<Incoming>,
 }
 
@@ -73,7 +72,7 @@ impl Links {
         // A client has one request under way at a time, so nobody waits here.
         let mut inner = self.inner.lock().await;
         let mut request = request;
-        if let Some(mut link) = self.reusable(&mut inner, to).await? {
+        if let Some(mut link) = self.reusable(&mut inner, to).await {
             match link.sender.try_send_request(request).await {
                 Ok(response) => return finish(&mut inner, link, response),
                 Err(mut error) => match error.take_message() {
@@ -88,17 +87,11 @@ impl Links {
         finish(&mut inner, link, response)
     }
 
-    /// The kept connection, if it leads there, still lives, and may still be used.
-    async fn reusable(&self, inner: &mut Inner, to: &Endpoint) -> Result<Option<Link>, Failure> {
-        let Some(mut link) = inner.kept.take().filter(|link| link.to == *to) else {
-            return Ok(None);
-        };
-        let decision = self.state.egress().decide(link.flow.host.as_ref(), link.flow.address, to.port, Proto::Tcp);
-        if !decision.allowed {
-            return Err(Failure::Refused(Refused::Denied { decision, address: Some(link.flow.address) }));
-        }
+    /// The kept connection, if it leads there and still lives.
+    async fn reusable(&self, inner: &mut Inner, to: &Endpoint) -> Option<Link> {
+        let mut link = inner.kept.take().filter(|link| link.to == *to)?;
         let is_ready = matches!(timeout(READY, link.sender.ready()).await, Ok(Ok(())));
-        Ok(is_ready.then_some(link))
+        is_ready.then_some(link)
     }
 
     async fn connect(&self, inner: &mut Inner, to: &Endpoint) -> Result<Link, Failure> {
@@ -115,9 +108,9 @@ impl Links {
             bytes_out: AtomicU64::new(0),
             idled: AtomicBool::new(false),
         });
-        let stream = Counted { stream: dialled.stream, flow: flow.clone() };
-        let (sender, connection) = to_server().handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         let driven = flow.clone();
+        let stream = Counted { stream: dialled.stream, flow };
+        let (sender, connection) = to_server().handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         while inner.drivers.try_join_next().is_some() {}
         inner.drivers.spawn(async move {
             tokio::select! {
@@ -126,7 +119,7 @@ impl Links {
                 () = driven.until_idle() => driven.idled.store(true, Ordering::Relaxed),
             }
         });
-        Ok(Link { to: to.clone(), flow, sender })
+        Ok(Link { to: to.clone(), sender })
     }
 }
 

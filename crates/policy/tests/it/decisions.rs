@@ -1,4 +1,4 @@
-use buntime_policy::{FsPerm, PermissionKind, Proto, Query};
+use buntime_policy::{FsPerm, PermissionKind, PolicyStack, Proto, Query, parse_policy};
 use serde_json::json;
 
 use crate::stack;
@@ -243,4 +243,24 @@ fn all_rights_over_a_path_are_decided_as_one_by_one() {
             assert_eq!(rights.denied.contains(&perm), !decision.allowed && decision.rule.is_some(), "{path} {perm}");
         }
     }
+}
+
+#[test]
+fn to_execute_is_one_permission_in_both_of_its_places() {
+    let file = r#"{"version": 1,
+        "fs": {"rules": [
+            {"action": "allow", "path": "/bin", "perms": ["read_file", "execute"]},
+            {"action": "deny", "path": "/bin/x", "perms": ["execute"], "locked": true}
+        ]},
+        "exec": {"rules": [{"action": "allow", "path": "/bin/x"}]}
+    }"#;
+    let mut stack = PolicyStack::deny_all();
+    stack.push_file(parse_policy(file, "p.json").unwrap(), "/").unwrap();
+    for query in [Query::run("/bin/x").unwrap(), Query::fs("/bin/x", FsPerm::Execute).unwrap()] {
+        let decision = stack.decide(&query);
+        assert_eq!((decision.allowed, decision.source.as_str()), (false, "p.json: fs.rules[1]"));
+    }
+    assert!(stack.decide(&Query::run("/bin/y").unwrap()).allowed);
+    assert!(stack.decide(&Query::read("/bin/y").unwrap()).allowed);
+    assert!(!stack.decide(&Query::run("/usr/y").unwrap()).allowed);
 }

@@ -38,6 +38,44 @@ fn special(what: &str) -> String {
 }
 
 #[test]
+fn an_address_of_this_machine_is_named_or_not_reached() {
+    let name = |text: &str| Some(Name::parse(text).unwrap());
+    let address = "140.82.112.3".parse().unwrap();
+    for (flags, asked, expected) in [
+        ("--allow-net", None, false),
+        ("--allow-net", name("a.com"), false),
+        ("--allow-net=*.com", name("a.com"), false),
+        ("--allow-net=a.com", name("a.com"), true),
+        ("--allow-net=140.82.112.0/24", None, true),
+        ("--allow-net=*,140.82.112.3", name("a.com"), true),
+        ("--allow-all", None, true),
+    ] {
+        let egress = egress(flags, "");
+        assert_eq!(egress.decide_own(asked.as_ref(), address, 443, Proto::Tcp).allowed, expected, "{flags} {asked:?}");
+        assert!(egress.decide(asked.as_ref(), address, 443, Proto::Tcp).allowed, "{flags} {asked:?}: somebody else's");
+    }
+}
+
+#[test]
+fn a_denial_of_localhost_holds_for_every_name_that_leads_there() {
+    let flags = "--allow-net=a.localhost,127.0.0.0/8,localhost --deny-net=localhost:5432";
+    for (question, expected) in [
+        ("a.localhost=127.0.0.1:5432", false),
+        ("localhost=127.0.0.1:5432", false),
+        ("127.0.0.1:5432", false),
+        ("a.localhost=127.0.0.1:5433", true),
+    ] {
+        assert_eq!(decide(&egress(flags, ""), question).allowed, expected, "{question}");
+    }
+    let list = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>();
+    let (all, denied) = (list(&["*"]), list(&["localhost"]));
+    let ceiling = Ceiling::lists((&all, Origin::Default), (&denied, Origin::Default)).unwrap();
+    let egress = Egress::new(stack("--allow-net=a.localhost,127.0.0.0/8", "", ""), ceiling);
+    assert!(!decide(&egress, "a.localhost=127.0.0.1:80").allowed);
+    assert!(decide(&egress, "a.localhost=127.0.0.2:80").allowed);
+}
+
+#[test]
 fn a_name_is_judged_with_what_it_resolves_to() {
     let metadata = special("metadata of clouds");
     let link_local = special("link-local addresses");

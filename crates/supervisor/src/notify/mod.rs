@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use buntime_network::Network;
-use buntime_policy::{Action, Decision, PolicyStack, Target};
+use buntime_policy::{Action, Decision, Egress, PolicyStack, Target};
 use buntime_sandbox::plan::ExecGate;
 use buntime_sandbox::seccomp;
 use buntime_sandbox::sys::{self, Notification, Reply};
@@ -171,6 +171,8 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub struct Job {
     pub stack: PolicyStack,
+    /// What of it is about the network.
+    pub egress: Arc<Egress>,
     /// The interpreter's own files, which every worker may read.
     pub runtime: Vec<PathBuf>,
     /// All that the sandbox shows.

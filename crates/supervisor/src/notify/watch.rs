@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use buntime_network::Network;
-use buntime_policy::{Action, Decision, PermissionKind, Query};
+use buntime_policy::{Action, Decision, Peer, PermissionKind, Query};
 use buntime_sandbox::mutation::{Layer, off};
 use buntime_sandbox::plan::ExecGate;
 use buntime_sandbox::seccomp::{self, List};
@@ -92,6 +93,7 @@ impl Watch {
         };
         let Wanted { monitor, learn, .. } = self.job.wanted;
         let decisions: Vec<(PermissionKind, Decision)> = target.accesses.iter().filter_map(decided).collect();
+        let connection = self.connection(&target);
         // Of a monitored worker: what would be denied to it, and not what fails anyway.
         let would_work: Vec<bool> = if monitor {
             target.accesses.iter().filter(|access| access.query().is_some()).map(Access::may_succeed).collect()
@@ -136,8 +138,27 @@ impl Watch {
             state.records.deny(Denied { permission: *kind, operation: name, target, pid });
         }
         if self.audited.contains_key(&(asked.number as u32)) {
+            let (target, decisions) = match connection {
+                Some((peer, decision)) => (calls::Target { name: peer.into(), ..target }, vec![decision]),
+                None => (target, decisions.into_iter().map(|(_, decision)| decision).collect()),
+            };
             state.records.add(self.record(name, target, decisions, pid, refusal));
         }
+    }
+
+    /// Whom a call connects or sends to, by the name that was asked for, and what the policy says of that as far as it
+    /// can be known before the name is resolved.
+    fn connection(&self, target: &calls::Target) -> Option<(String, Decision)> {
+        let network = self.network.as_ref()?;
+        let [Access::Address(text, proto)] = &target.accesses[..] else { return None };
+        let to: SocketAddr = text.parse().ok()?;
+        Some(match network.peer(to, *proto)? {
+            Peer::Name(name) => {
+                let decision = self.job.egress.decide_named(&name, to.port(), *proto);
+                (format!("{}:{}", name.as_str(), to.port()), decision)
+            }
+            Peer::Address(address) => (text.clone(), self.job.egress.decide(None, address, to.port(), *proto)),
+        })
     }
 
     /// Whether a denial is worth a word: a rule's always, the default's where nothing of the system was looked for.
@@ -165,15 +186,13 @@ impl Watch {
         &self,
         syscall: &'static str,
         target: calls::Target,
-        decisions: Vec<(PermissionKind, Decision)>,
+        decisions: Vec<Decision>,
         pid: i32,
         refusal: Refusal<'_>,
     ) -> AuditEvent {
         // The strictest answer of those that the call needs.
-        let decision = decisions
-            .into_iter()
-            .map(|(_, decision)| decision)
-            .reduce(|first, second| if second.action > first.action { second } else { first });
+        let decision =
+            decisions.into_iter().reduce(|first, second| if second.action > first.action { second } else { first });
         let (action, rule, source) = match (decision, refusal) {
             // A call that was refused was not allowed, whatever a rule says of its file.
             (Some(decision), _) if if refusal.is_some() { !decision.allowed } else { decision.rule.is_some() } => {
